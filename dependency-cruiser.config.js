@@ -1,0 +1,65 @@
+/**
+ * The direction of the house: main → cli → app → socket, http, admin → session → engines → metrics → errors, log,
+ * protocol, config types. A folder may import those after it, never those before it.
+ */
+const LAYERS = [
+  ['main', '^src/(main\\.ts|bin\\.js)$'],
+  ['cli', '^src/(cli/|lifecycle\\.ts)'],
+  ['app', '^src/app\\.ts$'],
+  ['doors', '^src/(socket|http|admin|emulator)/'],
+  ['session', '^src/session/'],
+  ['engines', '^src/engines/'],
+  ['metrics', '^src/metrics/'],
+  ['base', '^src/(protocol|config)/|^src/(errors|log|version|speech-sample)\\.ts$'],
+];
+
+const upward = LAYERS.slice(1).map(([name, path], index) => ({
+  name: `${name}-imports-upward`,
+  comment: `${name} may import only itself and the layers below it`,
+  severity: 'error',
+  from: { path },
+  to: {
+    path: LAYERS.slice(0, index + 1)
+      .map(([, above]) => above)
+      .join('|'),
+  },
+}));
+
+export default {
+  forbidden: [
+    { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true } },
+    ...upward,
+    {
+      name: 'session-knows-contracts-only',
+      severity: 'error',
+      from: { path: '^src/session/' },
+      to: { path: '^src/engines/', pathNot: '^src/engines/engine\\.ts$' },
+    },
+    {
+      name: 'engines-are-chosen-in-one-place',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/engines/' },
+      to: { path: '^src/engines/(local|scripted|aws)/' },
+    },
+    {
+      name: 'emulator-and-engine-share-no-code',
+      comment: 'otherwise both could agree on a wrong wire',
+      severity: 'error',
+      from: { path: '^src/emulator/' },
+      to: { path: '^src/engines/', pathNot: '^src/engines/engine\\.ts$' },
+    },
+    { name: 'no-unresolvable', severity: 'error', from: {}, to: { couldNotResolve: true } },
+    {
+      name: 'no-dev-dependencies-at-run-time',
+      severity: 'error',
+      from: { path: '^src/' },
+      to: { dependencyTypes: ['npm-dev'], dependencyTypesNot: ['type-only'] },
+    },
+  ],
+  options: {
+    parser: 'swc',
+    tsPreCompilationDeps: true,
+    doNotFollow: { path: 'node_modules' },
+    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'node', 'default'] },
+  },
+};

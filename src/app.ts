@@ -1,0 +1,168 @@
+import type { AddressInfo } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { FastifyInstance } from 'fastify';
+import { createAdminServer, type Readiness } from './admin/server.ts';
+import { type Config, SETTINGS } from './config/schema.ts';
+import type { Engine } from './engines/engine.ts';
+import { startEngine } from './engines/index.ts';
+import { createHttpServer } from './http/server.ts';
+import type { Logger } from './log.ts';
+import { collectProcessMetrics, createMetrics, type Metrics } from './metrics/metrics.ts';
+import { SessionRegistry } from './session/registry.ts';
+import { SocketGateway } from './socket/gateway.ts';
+
+/** Of the drain deadline, what is kept for closing sockets and servers after the last session. */
+const CLOSING_MS = 1_000;
+
+/** A fault of the installation or its surroundings that the operator can mend; the message says how. */
+export class StartupError extends Error {
+  override readonly name = 'StartupError';
+}
+
+/** Replaces parts of the gateway, for tests. */
+export interface AppParts {
+  readonly startEngine?: (config: Config, log: Logger, metrics: Metrics) => Promise<Engine>;
+}
+
+/** The whole gateway: every part is built and wired here, and closed here in order. */
+export class App {
+  readonly #config: Config;
+  readonly #log: Logger;
+  readonly #metrics: Metrics;
+  #status: 'starting' | 'ready' | 'draining' = 'starting';
+  #closing: Promise<void> | undefined;
+  /** What has been started, to be closed in reverse order. */
+  readonly #steps: { readonly name: string; readonly close: () => Promise<void> }[] = [];
+  #registry: SessionRegistry | undefined;
+  #engine: Engine | undefined;
+  #port = 0;
+  #adminPort = 0;
+
+  private constructor(config: Config, log: Logger) {
+    this.#config = config;
+    this.#log = log;
+    this.#metrics = createMetrics();
+  }
+
+  /**
+   * Starts everything; ready when it resolves. The admin server comes first, so that probes are answered meanwhile.
+   * @throws StartupError or GatewayError when a part cannot be started; what was started is closed again
+   */
+  static async start(config: Config, log: Logger, parts: AppParts = {}): Promise<App> {
+    const app = new App(config, log);
+    try {
+      await app.#start(parts);
+    } catch (error) {
+      await app.close();
+      throw error;
+    }
+    return app;
+  }
+
+  /** Port that clients connect to. */
+  get port(): number {
+    return this.#port;
+  }
+
+  get adminPort(): number {
+    return this.#adminPort;
+  }
+
+  get engineName(): string {
+    return this.#engine?.capabilities.name ?? 'none';
+  }
+
+  get readiness(): Readiness {
+    return { ready: this.#status === 'ready', status: this.#status };
+  }
+
+  /**
+   * Drains and closes: not ready at once, no new sessions, trailing finals for the running ones, then sockets, servers
+   * and the engine, all within the drain deadline. A step that fails does not skip the next. Idempotent.
+   */
+  close(): Promise<void> {
+    this.#closing ??= this.#drainAndClose();
+    return this.#closing;
+  }
+
+  async #start(parts: AppParts): Promise<void> {
+    const config = this.#config;
+    const metrics = this.#metrics;
+    collectProcessMetrics(metrics);
+
+    const admin = createAdminServer(metrics.registry, () => this.readiness);
+    this.#steps.push({ name: 'admin server', close: () => admin.close() });
+    this.#adminPort = await listen(admin, config.adminHost, config.adminPort, SETTINGS.adminPort.variable);
+
+    const engine = await (parts.startEngine ?? startEngine)(config, this.#log, metrics);
+    this.#engine = engine;
+    this.#steps.push({ name: 'engine', close: () => engine.close() });
+
+    const registry = new SessionRegistry({ engine, limits: config, metrics });
+    this.#registry = registry;
+
+    const http = createHttpServer();
+    this.#steps.push({ name: 'http server', close: () => http.close() });
+    await http.ready();
+    const gateway = new SocketGateway({
+      http: http.server,
+      registry,
+      engine,
+      limits: config,
+      metrics,
+      log: this.#log,
+    });
+    this.#steps.push({ name: 'sockets', close: () => gateway.close() });
+    this.#port = await listen(http, config.host, config.port, SETTINGS.port.variable);
+
+    this.#status = 'ready';
+    const facts = { port: this.#port, admin_port: this.#adminPort, engine: this.engineName };
+    this.#log.info(facts, 'gateway ready');
+  }
+
+  async #drainAndClose(): Promise<void> {
+    const deadline = performance.now() + this.#config.drainTimeoutMs;
+    this.#status = 'draining';
+    if (this.#registry !== undefined) {
+      this.#registry.beginDrain();
+      this.#log.info({ sessions: this.#registry.size }, 'drain begins');
+      const flushed = this.#registry.flush().then(() => true);
+      const late = delay(Math.max(0, deadline - CLOSING_MS - performance.now()), false, { ref: false });
+      if (!(await Promise.race([flushed, late]))) {
+        this.#log.warn({ sessions: this.#registry.size }, 'drain deadline reached; sessions are cut');
+        this.#registry.giveUp();
+        await flushed;
+      }
+    }
+    for (const step of this.#steps.splice(0).reverse()) {
+      try {
+        await step.close();
+      } catch (error) {
+        this.#log.error({ part: step.name, err: error }, 'close failed');
+      }
+    }
+    this.#log.info('gateway closed');
+  }
+}
+
+async function listen(server: FastifyInstance, host: string, port: number, variable: string): Promise<number> {
+  try {
+    await server.listen({ host, port });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EADDRINUSE') {
+      throw new StartupError(`Port ${port} on ${host} is taken. Set ${variable} to a free port.`, { cause: error });
+    }
+    if (code === 'EACCES') {
+      throw new StartupError(`Port ${port} may not be opened by this user. Set ${variable} to one above 1023.`, {
+        cause: error,
+      });
+    }
+    if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND') {
+      const hostVariable = variable === SETTINGS.port.variable ? SETTINGS.host.variable : SETTINGS.adminHost.variable;
+      throw new StartupError(`${host} is not an address of this machine. Set ${hostVariable}.`, { cause: error });
+    }
+    throw error;
+  }
+  return (server.server.address() as AddressInfo).port;
+}

@@ -1,0 +1,170 @@
+import { z } from 'zod';
+
+/**
+ * Every setting of the gateway, once. The configuration type, the checks, `print-env` and the table in the README all
+ * come from here.
+ */
+interface Setting<T> {
+  /** Environment variable. Ours start with GATEWAY_; conventional ones keep the name that operators know. */
+  readonly variable: string;
+  /** Checks and converts the text of the variable. */
+  readonly schema: z.ZodType<T, string>;
+  /** Undefined when the setting is off or computed unless given. */
+  readonly default: T;
+  /** How the table names a default that is computed. */
+  readonly defaultText?: string;
+  readonly unit?: string;
+  readonly help: string;
+}
+
+function setting<T>(definition: Setting<T>): Setting<T> {
+  return definition;
+}
+
+/** Digits only, so that `1e3`, `0x10` and an empty string are faults and not surprises. */
+function integer(min: number, max: number): z.ZodType<number, string> {
+  return z
+    .string()
+    .regex(/^\d{1,15}$/, 'must be a whole number')
+    .transform(Number)
+    .refine((n) => n >= min && n <= max, `must be between ${min} and ${max}`);
+}
+
+function oneOf<const T extends readonly [string, ...string[]]>(values: T): z.ZodType<T[number], string> {
+  return z.enum(values, { error: `must be one of ${values.join(', ')}` }) as unknown as z.ZodType<T[number], string>;
+}
+
+const text = z.string().trim().min(1, 'must not be empty');
+const host = text.regex(/^[\w.:%-]+$/, 'must be an IP address or a host name');
+
+export const ENGINE_NAMES = ['local', 'scripted'] as const;
+export type EngineName = (typeof ENGINE_NAMES)[number];
+
+export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
+
+export const SETTINGS = {
+  environment: setting<string>({
+    variable: 'NODE_ENV',
+    schema: text,
+    default: 'development',
+    help: 'With `production` the start prints nothing but log lines.',
+  }),
+  host: setting<string>({
+    variable: 'HOST',
+    schema: host,
+    default: '0.0.0.0',
+    help: 'Address that clients connect to.',
+  }),
+  port: setting<number>({
+    variable: 'PORT',
+    schema: integer(0, 65_535),
+    default: 5001,
+    help: 'Port for clients, Socket.IO and HTTP; 0 takes a free one.',
+  }),
+  adminHost: setting<string>({
+    variable: 'GATEWAY_ADMIN_HOST',
+    schema: host,
+    default: '0.0.0.0',
+    help: 'Address of the admin server. Keep it away from the internet.',
+  }),
+  adminPort: setting<number>({
+    variable: 'GATEWAY_ADMIN_PORT',
+    schema: integer(0, 65_535),
+    default: 9464,
+    help: 'Port of /livez, /readyz and /metrics; 0 takes a free one.',
+  }),
+  logLevel: setting<(typeof LOG_LEVELS)[number]>({
+    variable: 'LOG_LEVEL',
+    schema: oneOf(LOG_LEVELS),
+    default: 'info',
+    help: `Least severe level that is logged: ${LOG_LEVELS.join(', ')}.`,
+  }),
+  engine: setting<EngineName>({
+    variable: 'GATEWAY_ENGINE',
+    schema: oneOf(ENGINE_NAMES),
+    default: 'local',
+    help: 'Speech engine: `local` is the offline preview, `scripted` says the same words for any audio (for tests).',
+  }),
+  localModel: setting<string | undefined>({
+    variable: 'GATEWAY_LOCAL_MODEL',
+    schema: text,
+    default: undefined,
+    defaultText: 'the US English model among the devDependencies',
+    help: 'Directory of any Vosk model.',
+  }),
+  localLanguage: setting<string>({
+    variable: 'GATEWAY_LOCAL_LANGUAGE',
+    schema: text.regex(/^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$/, 'must be a BCP 47 language tag such as en-US'),
+    default: 'en-US',
+    help: 'Language of the model in GATEWAY_LOCAL_MODEL, as clients name it.',
+  }),
+  localLibrary: setting<string | undefined>({
+    variable: 'GATEWAY_LOCAL_LIBRARY',
+    schema: text,
+    default: undefined,
+    defaultText: 'the one among the devDependencies',
+    help: 'File of libvosk for this platform.',
+  }),
+  localProcesses: setting<number | undefined>({
+    variable: 'GATEWAY_LOCAL_PROCESSES',
+    schema: integer(1, 64),
+    default: undefined,
+    defaultText: 'cores − 1, at least 1',
+    help: 'Recogniser processes of the local engine.',
+  }),
+  localSessionsPerProcess: setting<number | undefined>({
+    variable: 'GATEWAY_LOCAL_SESSIONS_PER_PROCESS',
+    schema: integer(1, 1000),
+    default: undefined,
+    defaultText: 'measured at start',
+    help: 'Sessions that one recogniser process takes before new ones are refused.',
+  }),
+  startTimeoutMs: setting<number>({
+    variable: 'GATEWAY_START_TIMEOUT_MS',
+    schema: integer(100, 120_000),
+    default: 10_000,
+    unit: 'ms',
+    help: 'Longest wait for the engine to open a stream.',
+  }),
+  flushTimeoutMs: setting<number>({
+    variable: 'GATEWAY_FLUSH_TIMEOUT_MS',
+    schema: integer(100, 120_000),
+    default: 15_000,
+    unit: 'ms',
+    help: 'After a stop, how long the engine may make no progress before the session ends without its last finals.',
+  }),
+  recoveryTimeoutMs: setting<number>({
+    variable: 'GATEWAY_RECOVERY_TIMEOUT_MS',
+    schema: integer(100, 600_000),
+    default: 20_000,
+    unit: 'ms',
+    help: 'How long a session tries to reopen a broken engine stream before it ends with an error.',
+  }),
+  backlogMs: setting<number>({
+    variable: 'GATEWAY_BACKLOG_MS',
+    schema: integer(1_000, 600_000),
+    default: 30_000,
+    unit: 'ms of audio',
+    help: 'Audio of one session that may wait for the engine; a chunk beyond it is refused with `audio_rate_exceeded`.',
+  }),
+  replayMs: setting<number>({
+    variable: 'GATEWAY_REPLAY_MS',
+    schema: integer(1_000, 600_000),
+    default: 60_000,
+    unit: 'ms of audio',
+    help: 'Audio of one session kept after the last final, so that a broken engine stream can be replayed.',
+  }),
+  drainTimeoutMs: setting<number>({
+    variable: 'GATEWAY_DRAIN_TIMEOUT_MS',
+    schema: integer(100, 3_600_000),
+    default: 25_000,
+    unit: 'ms',
+    help: 'Deadline from SIGTERM to exit. Below the 30 s that Kubernetes grants by default.',
+  }),
+} as const;
+
+type Settings = typeof SETTINGS;
+type ValueOf<S> = S extends Setting<infer T> ? T : never;
+
+/** The whole configuration, frozen. Times are in milliseconds. */
+export type Config = { readonly [K in keyof Settings]: ValueOf<Settings[K]> };

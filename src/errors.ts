@@ -1,0 +1,33 @@
+import { ERROR_CODES, type ErrorCode } from './protocol/error-codes.ts';
+
+interface GatewayErrorOptions {
+  /** Overrides the default of the code. */
+  retryable?: boolean;
+  /** Earliest sensible retry, in milliseconds. */
+  retryAfterMs?: number;
+  cause?: unknown;
+}
+
+/**
+ * An error that carries its decision: callers branch on `code` and `retryable`, never on the message.
+ * The message is meant for the client's developer and therefore must not hold secrets or paths.
+ */
+export class GatewayError extends Error {
+  override readonly name = 'GatewayError';
+  readonly code: ErrorCode;
+  readonly retryable: boolean;
+  readonly retryAfterMs: number | undefined;
+
+  constructor(code: ErrorCode, message: string, options: GatewayErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.retryable = options.retryable ?? ERROR_CODES[code].retryable;
+    this.retryAfterMs = options.retryAfterMs;
+  }
+}
+
+/** Returns `error` itself if it is one of ours, otherwise an `internal` error that keeps it as its cause. */
+export function toGatewayError(error: unknown): GatewayError {
+  if (error instanceof GatewayError) return error;
+  return new GatewayError('internal', 'The gateway met an unexpected fault.', { cause: error });
+}

@@ -1,0 +1,53 @@
+import { constants } from 'node:os';
+import type { Logger } from './log.ts';
+
+/** What closing may take beyond its own deadline before the process is ended without it, in milliseconds. */
+const OVERTIME_MS = 2_000;
+
+/**
+ * A second signal this soon is the first one again: Ctrl-C reaches the process both from the terminal and from npm,
+ * which passes it on. This is why no library for graceful closing is used: those exit on any second signal.
+ */
+const SAME_SIGNAL_MS = 300;
+
+const SIGNALS = ['SIGTERM', 'SIGINT'] as const;
+
+/**
+ * Ends the process in good order: SIGTERM and SIGINT call `close` and then exit 0; a second signal exits at once with
+ * 128 + its number; an uncaught error is logged, calls `close` too, and exits 1.
+ *
+ * @param deadlineMs within which `close` promises to be done, in milliseconds
+ */
+export function closeOnSignals(close: () => Promise<void>, deadlineMs: number, log: Logger): void {
+  let closingSince: number | undefined;
+
+  const end = (exitCode: number) => {
+    closingSince = performance.now();
+    setTimeout(() => {
+      log.fatal('close took too long');
+      process.exit(1);
+    }, deadlineMs + OVERTIME_MS).unref();
+    close().then(
+      () => process.exit(exitCode),
+      (err: unknown) => {
+        log.fatal({ err }, 'close failed');
+        process.exit(1);
+      },
+    );
+  };
+
+  for (const signal of SIGNALS) {
+    process.on(signal, () => {
+      if (closingSince === undefined) {
+        log.info({ signal }, 'signal received');
+        end(0);
+      } else if (performance.now() - closingSince > SAME_SIGNAL_MS) {
+        process.exit(128 + constants.signals[signal]);
+      }
+    });
+  }
+  process.on('uncaughtException', (err) => {
+    log.fatal({ err }, 'uncaught error');
+    if (closingSince === undefined) end(1);
+  });
+}

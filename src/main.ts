@@ -1,0 +1,71 @@
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { checkConfig, printEnv } from './cli/config-commands.ts';
+import { EXIT } from './cli/exit.ts';
+import { serve } from './cli/serve.ts';
+import { DEFAULT_URL, type StreamCommandOptions, stream } from './cli/stream.ts';
+import { VERSION } from './version.ts';
+
+/** The command line: picks a command and does nothing else. @param argv as `process.argv` */
+export async function main(argv: readonly string[]): Promise<void> {
+  const program = new Command('transcribe-gateway')
+    .description('Real-time transcription gateway: microphone audio in over Socket.IO, transcripts out.')
+    .version(VERSION)
+    .exitOverride()
+    .showHelpAfterError();
+
+  program
+    .command('serve')
+    .description('run the gateway; its settings come from the environment, see print-env')
+    .action(async () => {
+      await serve();
+    });
+
+  program
+    .command('stream')
+    .description('send a file to a gateway as a microphone would, and print the transcript')
+    .argument('[file]', 'WAV or raw PCM, 16 bit, mono, 16 kHz; - for standard input')
+    .option('--sample', 'send the bundled speech sample instead of a file', false)
+    .option('--language <tag>', 'language of the speech', 'en-US')
+    .option('--url <url>', 'where the gateway is', parseUrl, DEFAULT_URL)
+    .addOption(new Option('--realtime', 'send at the speed of speech (default)').conflicts('fast'))
+    .option('--fast', 'send as fast as the gateway takes it', false)
+    .option('--json', 'print each event of the gateway as a line of JSON on standard output', false)
+    .addOption(new Option('--protocol <version>', 'protocol version').choices(['1', '2']).default('2'))
+    .addHelpText('after', EXIT_HELP)
+    .action(async (file: string | undefined, options: StreamCommandOptions) => {
+      process.exitCode = await stream(file, options);
+    });
+
+  program
+    .command('check-config')
+    .description('check the environment and exit; every fault is named')
+    .action(() => {
+      process.exitCode = checkConfig();
+    });
+
+  program
+    .command('print-env')
+    .description('print every setting with its effective value, as an env file')
+    .action(() => {
+      process.exitCode = printEnv();
+    });
+
+  try {
+    await program.parseAsync(argv);
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    process.exitCode = error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+  }
+}
+
+function parseUrl(value: string): string {
+  const url = URL.canParse(value) ? new URL(value) : undefined;
+  if (url === undefined || !['http:', 'https:', 'ws:', 'wss:'].includes(url.protocol)) {
+    throw new InvalidArgumentError('It must be like http://localhost:5001.');
+  }
+  return value;
+}
+
+const EXIT_HELP = `
+Exit status: ${EXIT.ok} transcribed, ${EXIT.failed} the gateway reported an error, ${EXIT.usage} bad arguments or file,
+${EXIT.unreachable} no connection, ${EXIT.interrupted} interrupted.`;

@@ -1,0 +1,71 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+
+const PREFIX = 'transcribe_gateway_';
+
+/** Seconds. From a fast partial to the slowest final that an engine is known for. */
+const RESULT_LATENCY_BUCKETS = [0.05, 0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10];
+
+/**
+ * Every metric of the gateway, declared once. Labels are bounded: never a session, a user or an address.
+ * Names follow the Prometheus conventions: base units, `_total` for counters.
+ */
+export function createMetrics() {
+  const registry = new Registry();
+  const registers = [registry];
+  const counter = <L extends string>(name: string, help: string, labelNames: readonly L[] = []) =>
+    new Counter({ name: PREFIX + name, help, labelNames, registers });
+  const gauge = <L extends string>(name: string, help: string, labelNames: readonly L[] = []) =>
+    new Gauge({ name: PREFIX + name, help, labelNames, registers });
+
+  return {
+    registry,
+    connections: gauge('connections', 'Open Socket.IO connections.', ['protocol']),
+    connectionsTotal: counter('connections_total', 'Socket.IO connections accepted.', ['protocol']),
+    slowConnectionsTotal: counter('slow_connections_total', 'Connections cut because the client did not read.'),
+    sessions: gauge('sessions', 'Sessions that have not ended.'),
+    sessionsStartedTotal: counter('sessions_started_total', 'Sessions whose first engine stream opened.', ['protocol']),
+    sessionsEndedTotal: counter('sessions_ended_total', 'Sessions ended, by reason.', ['reason']),
+    audioSecondsTotal: counter('audio_seconds_total', 'Seconds of audio accepted from clients.'),
+    resultsTotal: counter('results_total', 'Results sent to clients.', ['type']),
+    partialsSkippedTotal: counter('partials_skipped_total', 'Partials not sent because the client reads slowly.'),
+    finalsDroppedTotal: counter('finals_dropped_total', 'Finals dropped because earlier ones cover their audio.'),
+    resultLatencySeconds: new Histogram({
+      name: `${PREFIX}result_latency_seconds`,
+      help: 'From the arrival of the last sample that a result covers to its sending.',
+      labelNames: ['type'],
+      buckets: RESULT_LATENCY_BUCKETS,
+      registers,
+    }),
+    errorsTotal: counter('errors_total', 'Errors sent to clients, by code.', ['code']),
+    engineStreams: gauge('engine_streams', 'Open engine streams.', ['engine']),
+    engineOpensTotal: counter('engine_opens_total', 'Attempts to open an engine stream.', ['engine', 'outcome']),
+    engineBreaksTotal: counter('engine_breaks_total', 'Engine streams that broke in mid-session.', ['engine', 'code']),
+    gapSecondsTotal: counter('gap_seconds_total', 'Seconds of audio lost and reported as a gap.', ['reason']),
+    localRecognisers: gauge('local_recognisers', 'Live recogniser processes of the local engine.'),
+    localRecogniserExitsTotal: counter('local_recogniser_exits_total', 'Recogniser processes that ended unasked.'),
+    localCapacitySessions: gauge('local_capacity_sessions', 'Sessions that the local engine takes at once.'),
+    localLagSeconds: new Histogram({
+      name: `${PREFIX}local_lag_seconds`,
+      help: 'From the writing of audio to the local engine until it was decoded.',
+      buckets: RESULT_LATENCY_BUCKETS,
+      registers,
+    }),
+    draining: gauge('draining', '1 while the gateway drains.'),
+  };
+}
+
+export type Metrics = ReturnType<typeof createMetrics>;
+
+/** Adds the process and Node metrics; they use timers and native hooks, so only a whole gateway wants them. */
+export function collectProcessMetrics(metrics: Metrics): void {
+  collectDefaultMetrics({ register: metrics.registry });
+}
+
+/** The gateway's own metrics as rows of a Markdown table, for the README. */
+export async function metricsTable(metrics: Metrics): Promise<string> {
+  const all = await metrics.registry.getMetricsAsJSON();
+  const rows = all
+    .filter((metric) => metric.name.startsWith(PREFIX))
+    .map((metric) => `| \`${metric.name}\` | ${String(metric.type)} | ${metric.help} |`);
+  return ['| metric | type | meaning |', '|---|---|---|', ...rows].join('\n');
+}

@@ -1,0 +1,13 @@
+import type { Socket } from 'socket.io';
+import type { ProtocolVersion } from '../protocol/events.ts';
+
+/** Who connects and how, read from the Socket.IO handshake. */
+export interface Caller {
+  readonly protocol: ProtocolVersion;
+}
+
+/** A client declares version 2 in `auth.protocol` or in the query; every other client gets version 1. */
+export function readHandshake(handshake: Pick<Socket['handshake'], 'auth' | 'query'>): Caller {
+  const declared: unknown = handshake.auth.protocol ?? handshake.query.protocol;
+  return { protocol: String(declared) === '2' ? 2 : 1 };
+}

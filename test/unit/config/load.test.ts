@@ -1,0 +1,99 @@
+import { describe, expect, it } from 'vitest';
+import { environmentLines } from '../../../src/config/describe.ts';
+import { ConfigError, loadConfig } from '../../../src/config/load.ts';
+import { SETTINGS } from '../../../src/config/schema.ts';
+
+function faultsOf(environment: Record<string, string>) {
+  try {
+    loadConfig(environment);
+  } catch (error) {
+    if (error instanceof ConfigError) return error;
+    throw error;
+  }
+  throw new Error('no fault found');
+}
+
+describe('loadConfig', () => {
+  it('gives the defaults for an empty environment, frozen', () => {
+    const config = loadConfig({});
+    expect(config).toMatchObject({ port: 5001, adminPort: 9464, engine: 'local', localLanguage: 'en-US' });
+    expect(Object.isFrozen(config)).toBe(true);
+  });
+
+  it('takes an empty variable as not given', () => {
+    expect(loadConfig({ PORT: '', GATEWAY_ENGINE: '' })).toEqual(loadConfig({}));
+  });
+
+  it('reports every fault at once, by name and value', () => {
+    const error = faultsOf({
+      PORT: '70000',
+      HOST: 'a b',
+      LOG_LEVEL: 'loud',
+      GATEWAY_ENGINE: 'cloud',
+      GATEWAY_REPLAY_MS: '1e4',
+      GATEWAY_DRAIN_TIMEOUT_MS: '-1',
+      GATEWAY_NONSENSE: '1',
+    });
+    expect(error.faults.map((fault) => fault.variable)).toEqual([
+      'HOST',
+      'PORT',
+      'LOG_LEVEL',
+      'GATEWAY_ENGINE',
+      'GATEWAY_REPLAY_MS',
+      'GATEWAY_DRAIN_TIMEOUT_MS',
+      'GATEWAY_NONSENSE',
+    ]);
+    expect(error.message).toMatch(/^The configuration has 7 faults:/);
+    expect(error.message).toContain('PORT="70000" must be between 0 and 65535');
+    expect(error.message).toContain('GATEWAY_ENGINE="cloud" must be one of local, scripted');
+    expect(error.message).toContain('GATEWAY_NONSENSE="1" is not a setting of this version');
+  });
+
+  it.each([
+    ['GATEWAY_ADMIN_PROT', 'GATEWAY_ADMIN_PORT'],
+    ['GATEWAY_LOCAL_MODELS', 'GATEWAY_LOCAL_MODEL'],
+    ['GATEWAY_PORT', 'PORT'],
+    ['GATEWAY_LOG_LEVEL', 'LOG_LEVEL'],
+  ])('refuses %s with a hint at %s', (variable, meant) => {
+    expect(faultsOf({ [variable]: '1234' }).message).toContain(`did you mean ${meant}?`);
+  });
+
+  it('ignores what Kubernetes injects for a Service whose name ends in gateway', () => {
+    const injected = {
+      GATEWAY_SERVICE_HOST: '10.0.0.1',
+      GATEWAY_SERVICE_PORT: '5001',
+      GATEWAY_SERVICE_PORT_HTTP: '5001',
+      GATEWAY_PORT: 'tcp://10.0.0.1:5001',
+      GATEWAY_PORT_5001_TCP: 'tcp://10.0.0.1:5001',
+      GATEWAY_PORT_5001_TCP_ADDR: '10.0.0.1',
+      GATEWAY_PORT_5001_TCP_PORT: '5001',
+      GATEWAY_PORT_5001_TCP_PROTO: 'tcp',
+      GATEWAY_BLUE_SERVICE_HOST: '10.0.0.2',
+      GATEWAY_BLUE_PORT: 'tcp://10.0.0.2:80',
+    };
+    expect(loadConfig(injected)).toEqual(loadConfig({}));
+  });
+
+  it('refuses the same port for clients and administrators', () => {
+    expect(faultsOf({ PORT: '9464' }).message).toContain('GATEWAY_ADMIN_PORT="9464" must differ from PORT');
+  });
+});
+
+describe('environmentLines', () => {
+  it('prints lines that load to the same configuration', () => {
+    const config = loadConfig({ PORT: '0', GATEWAY_LOCAL_MODEL: "/models/it's here", LOG_LEVEL: 'warn' });
+    const environment = Object.fromEntries(
+      environmentLines(config)
+        .split('\n')
+        .filter((line) => line !== '' && !line.startsWith('#'))
+        .map((line) => {
+          const at = line.indexOf('=');
+          const value = line.slice(at + 1);
+          const unquoted = value.startsWith("'") ? value.slice(1, -1).replaceAll("'\\''", "'") : value;
+          return [line.slice(0, at), unquoted];
+        }),
+    );
+    expect(loadConfig(environment)).toEqual(config);
+    for (const { variable } of Object.values(SETTINGS)) expect(environmentLines(config)).toContain(variable);
+  });
+});

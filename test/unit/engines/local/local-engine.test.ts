@@ -1,0 +1,141 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { LocalEngine, LocalPoolState } from '../../../../src/engines/local/local-engine.ts';
+import { collect, openStream, SPEECH, startEngine, transcribe, write } from './support.ts';
+
+describe('LocalEngine', () => {
+  let engine: LocalEngine;
+  let pools: LocalPoolState[];
+  let lags: number[];
+  beforeEach(async () => {
+    pools = [];
+    lags = [];
+    engine = await startEngine({
+      processes: 1,
+      sessionsPerProcess: 2,
+      observer: {
+        poolChanged: (pool) => pools.push(pool),
+        recogniserExited: () => {},
+        audioProcessed: (lagMs) => lags.push(lagMs),
+      },
+    });
+  });
+  afterEach(() => engine.close());
+
+  it('gives words with their times and confidence', async () => {
+    const stream = await openStream(engine);
+    const reading = collect(stream);
+    await write(stream, SPEECH);
+    stream.end();
+    const final = (await reading).find(({ isPartial, text }) => !isPartial && text !== '');
+    expect(final?.items?.map(({ content }) => content)).toEqual(['go', 'forward', 'ten', 'meters']);
+    const [first] = final?.items ?? [];
+    const last = final?.items?.at(-1);
+    expect(final?.startSample).toBe(first?.startSample);
+    // The end is padded by 150 ms.
+    expect(final?.endSample).toBe((last?.endSample ?? 0) + 2_400);
+    const confidences = final?.items?.map(({ confidence }) => confidence ?? 0) ?? [];
+    expect(final?.confidence).toBeCloseTo(confidences.reduce((sum, value) => sum + value) / confidences.length);
+  });
+
+  it('frees silent audio by an empty final that leaves the last half second', async () => {
+    const stream = await openStream(engine);
+    const results = stream.results[Symbol.asyncIterator]();
+    const writing = write(stream, Buffer.alloc(16_000 * 2 * 8));
+    const { value } = await results.next();
+    await writing;
+    expect(value).toMatchObject({ isPartial: false, text: '', startSample: 0 });
+    expect(value?.endSample).toBeGreaterThan(3 * 16_000);
+    stream.abort();
+  });
+
+  it('does not hear one stream in another', async () => {
+    const [spoken, silent] = await Promise.all([openStream(engine), openStream(engine)]);
+    const texts = await Promise.all([transcribe(spoken, SPEECH), transcribe(silent, Buffer.alloc(SPEECH.length))]);
+    expect(texts).toEqual(['go forward ten meters', '']);
+  });
+
+  it('refuses a session over capacity with numbers and a pause, but never a continuation', async () => {
+    await openStream(engine);
+    const second = await openStream(engine);
+    await expect(openStream(engine)).rejects.toMatchObject({
+      code: 'engine_unavailable',
+      retryable: true,
+      retryAfterMs: 1_000,
+      message: expect.stringContaining('All 2 places'),
+    });
+    await openStream(engine, true);
+    expect(engine.state.openStreams).toBe(3);
+    second.abort();
+    await expect(openStream(engine)).rejects.toMatchObject({ code: 'engine_unavailable' });
+  });
+
+  it('frees the place of a stream that ended or was aborted', async () => {
+    const ended = await openStream(engine);
+    const aborted = await openStream(engine);
+    ended.end();
+    await collect(ended);
+    aborted.abort();
+    expect(engine.state.openStreams).toBe(0);
+    await openStream(engine);
+  });
+
+  it('tells its observer of streams, capacity and lag', async () => {
+    await transcribe(await openStream(engine), SPEECH);
+    expect(pools.map(({ openStreams }) => openStreams)).toEqual([0, 1, 0]);
+    expect(pools.at(-1)).toEqual({ liveProcesses: 1, capacity: 2, openStreams: 0 });
+    expect(lags.length).toBeGreaterThan(10);
+    expect(Math.min(...lags)).toBeGreaterThanOrEqual(0);
+    await engine.close();
+    expect(pools.at(-1)).toEqual({ liveProcesses: 0, capacity: 0, openStreams: 0 });
+  });
+
+  it('lets no more than a second of audio wait in the process', async () => {
+    const stream = await openStream(engine);
+    const second = () => Buffer.alloc(32_000);
+    await stream.write(second());
+    const later = stream.write(second()).then(() => 'taken');
+    // A process needs about 100 ms for that second, an immediate takes none of it.
+    expect(await Promise.race([later, delay(0, 'waits')])).toBe('waits');
+    expect(await later).toBe('taken');
+    stream.abort();
+  });
+
+  it('breaks a stream whose writer never waits, before it fills the memory', async () => {
+    const stream = await openStream(engine);
+    const writes = Array.from({ length: 30 }, () => stream.write(Buffer.alloc(32_000)));
+    await expect(collect(stream)).rejects.toMatchObject({ code: 'internal' });
+    await Promise.all(writes);
+  });
+
+  it('refuses a sample rate that it does not take', async () => {
+    const opening = engine.open(
+      { languageCode: 'en-US', sampleRate: 8_000, continuation: false },
+      new AbortController().signal,
+    );
+    await expect(opening).rejects.toMatchObject({ code: 'unsupported_encoding' });
+  });
+
+  it('names the languages that it knows to those who ask for another', async () => {
+    const opening = engine.open(
+      { languageCode: 'de-DE', sampleRate: 16_000, continuation: false },
+      new AbortController().signal,
+    );
+    await expect(opening).rejects.toMatchObject({
+      code: 'unsupported_language',
+      message: expect.stringContaining('en-US'),
+    });
+  });
+});
+
+describe('LocalEngine.start', () => {
+  it('measures a capacity on the calibration audio', async () => {
+    const engine = await startEngine({ calibrationAudio: SPEECH });
+    try {
+      expect(engine.state.capacity).toBeGreaterThanOrEqual(1);
+      expect(engine.state.capacity).toBeLessThan(1_000);
+    } finally {
+      await engine.close();
+    }
+  });
+});

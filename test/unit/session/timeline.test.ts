@@ -1,0 +1,88 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { EngineResult } from '../../../src/engines/engine.ts';
+import { Timeline } from '../../../src/session/timeline.ts';
+
+function final(startSample: number, endSample: number, more: Partial<EngineResult> = {}): EngineResult {
+  return { resultId: 'r', isPartial: false, text: 'words', startSample, endSample, ...more };
+}
+
+describe('Timeline', () => {
+  it('moves results by the position at which their stream was opened', () => {
+    const timeline = new Timeline();
+    timeline.openStream(1000);
+    const items = [{ content: 'words', type: 'word', startSample: 10, endSample: 20 } as const];
+    expect(timeline.place(final(5, 25, { items }), 5000)).toMatchObject({
+      startSample: 1005,
+      endSample: 1025,
+      items: [{ startSample: 1010, endSample: 1020 }],
+    });
+  });
+
+  it('clamps a final that overlaps the last one and drops one that it covers', () => {
+    const timeline = new Timeline();
+    timeline.place(final(0, 100), 1000);
+    expect(timeline.place(final(50, 150), 1000)).toMatchObject({ startSample: 100, endSample: 150 });
+    expect(timeline.place(final(20, 150), 1000)).toBeUndefined();
+  });
+
+  it('places nothing beyond the audio received', () => {
+    expect(new Timeline().place(final(0, 900), 800)).toMatchObject({ endSample: 800 });
+  });
+
+  it('places nothing before audio that was given up', () => {
+    const timeline = new Timeline();
+    timeline.skipTo(500);
+    expect(timeline.place(final(0, 400), 1000)).toBeUndefined();
+    expect(timeline.place(final(400, 600), 1000)).toMatchObject({ startSample: 500 });
+  });
+
+  it('never runs backwards and never overlaps, whatever engines say', () => {
+    const step = fc.oneof(
+      fc.record({
+        kind: fc.constant('result' as const),
+        isPartial: fc.boolean(),
+        range: fc.tuple(fc.nat(5000), fc.nat(5000)),
+        items: fc.array(fc.tuple(fc.nat(6000), fc.nat(6000)), { maxLength: 4 }),
+      }),
+      fc.record({ kind: fc.constant('open' as const), position: fc.nat(5000) }),
+      fc.record({ kind: fc.constant('skip' as const), position: fc.nat(5000) }),
+    );
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 40 }), fc.nat(8000), (steps, head) => {
+        const timeline = new Timeline();
+        let end = 0;
+        for (const one of steps) {
+          if (one.kind === 'open') timeline.openStream(one.position);
+          else if (one.kind === 'skip') {
+            timeline.skipTo(one.position);
+            end = Math.max(end, one.position);
+          } else {
+            const [a, b] = one.range;
+            const items = one.items.map(([x, y]) => ({
+              content: 'w',
+              type: 'word' as const,
+              startSample: Math.min(x, y),
+              endSample: Math.max(x, y),
+            }));
+            const placed = timeline.place(
+              final(Math.min(a, b), Math.max(a, b), { isPartial: one.isPartial, items }),
+              head,
+            );
+            if (placed === undefined) continue;
+            expect(placed.startSample).toBeGreaterThanOrEqual(end);
+            expect(placed.endSample).toBeGreaterThan(placed.startSample - 1);
+            expect(placed.endSample).toBeLessThanOrEqual(head);
+            for (const item of placed.items ?? []) {
+              expect(item.startSample).toBeGreaterThanOrEqual(placed.startSample);
+              expect(item.endSample).toBeLessThanOrEqual(placed.endSample);
+              expect(item.endSample).toBeGreaterThanOrEqual(item.startSample);
+            }
+            if (!placed.isPartial) end = placed.endSample;
+          }
+          expect(timeline.end).toBe(end);
+        }
+      }),
+    );
+  });
+});
