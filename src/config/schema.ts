@@ -37,7 +37,7 @@ function oneOf<const T extends readonly [string, ...string[]]>(values: T): z.Zod
 const text = z.string().trim().min(1, 'must not be empty');
 const host = text.regex(/^[\w.:%-]+$/, 'must be an IP address or a host name');
 
-export const ENGINE_NAMES = ['local', 'scripted'] as const;
+const ENGINE_NAMES = ['local', 'scripted'] as const;
 export type EngineName = (typeof ENGINE_NAMES)[number];
 
 export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;

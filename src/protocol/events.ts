@@ -87,7 +87,7 @@ export interface ServerToClientEvents {
  * What an acknowledgement callback receives. Version 1 had acknowledgements without a value, because a Flask-SocketIO
  * handler returns none; such a callback is called without an argument.
  */
-export type AckReply = { ok: true; session_id?: string } | { ok: false; error: ErrorEvent };
+type AckReply = { ok: true; session_id?: string } | { ok: false; error: ErrorEvent };
 export type Ack = (reply?: AckReply) => void;
 
 /** Data of client events is untrusted until `payloads.ts` has checked it. */

@@ -10,7 +10,7 @@ import type { SessionRegistry } from '../session/registry.ts';
 import type { Session, SessionEnd, SessionGap, SessionSink } from '../session/session.ts';
 import { Presenter, type SessionFacts } from './presenter.ts';
 
-export type GatewaySocket = Socket<ClientToServerEvents, ServerToClientEvents>;
+type GatewaySocket = Socket<ClientToServerEvents, ServerToClientEvents>;
 
 /** Packets that wait for a client's network before partials are left out; the next one says all that it said. */
 const SKIP_PARTIALS_AT = 32;

@@ -1,6 +1,6 @@
 import { io, type ManagerOptions, type Socket, type SocketOptions } from 'socket.io-client';
 
-export type Received = { readonly event: string; readonly data: Record<string, unknown> };
+type Received = { readonly event: string; readonly data: Record<string, unknown> };
 
 /** The real `socket.io-client` with a record of all that it received. */
 export interface TestClient {

@@ -1,9 +1,10 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 
 export const ROOT = new URL('../../', import.meta.url).pathname;
-export const BIN = `${ROOT}src/bin.js`;
+const BIN = `${ROOT}src/bin.js`;
 
 /** A process with a record of its outputs. */
 export interface Running {
@@ -106,12 +107,11 @@ export async function occupyPort(): Promise<{ port: number; release: () => Promi
   return { port: address.port, release: () => new Promise((resolve) => server.close(() => resolve())) };
 }
 
-/** True unless the process with that id is gone. */
-export function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
+/** Ids of the processes that a process has started and that still live. */
+export function childrenOf(pid: number): number[] {
+  const proc = `/proc/${pid}/task/${pid}/children`;
+  const list = existsSync(proc)
+    ? readFileSync(proc, 'utf8')
+    : execFileSync('pgrep', ['-P', String(pid)], { encoding: 'utf8' });
+  return list.trim().split(/\s+/).map(Number);
 }

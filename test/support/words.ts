@@ -20,6 +20,6 @@ export function wordErrorRate(reference: string, hypothesis: string): number {
 }
 
 /** Words in lower case without punctuation. */
-export function wordsOf(text: string): string[] {
+function wordsOf(text: string): string[] {
   return text.toLowerCase().match(/[a-z0-9']+/g) ?? [];
 }

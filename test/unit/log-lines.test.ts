@@ -86,6 +86,7 @@ describe('log lines', () => {
   });
 
   it.each([
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: it is source text, to be refused
     'log.info(`said ${text}`)',
     'log.info({ text }, "result")',
     'log.warn({ transcript: r }, "result")',

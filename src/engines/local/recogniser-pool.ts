@@ -22,7 +22,7 @@ export interface RecogniserPoolOptions {
   readonly listener: RecogniserPoolListener;
 }
 
-export interface RecogniserPoolListener extends RecogniserProcessListener {
+interface RecogniserPoolListener extends RecogniserProcessListener {
   /** A process became ready. */
   processReady(): void;
   /** A process ended that was not asked to; its streams have broken. */

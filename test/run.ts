@@ -1,0 +1,58 @@
+/**
+ * `npm test`: runs the stages one after the other, prints what each took against its budget in budgets.json, and fails
+ * when a test failed or a budget was exceeded. Ends with the line `N passed, N failed`; writes the same counts to the
+ * file named by TEST_COUNTS, if any, for a caller that sums several runners.
+ */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+const STAGES = ['unit', 'contract', 'integration', 'e2e'] as const;
+
+const budgets = JSON.parse(readFileSync(new URL('./budgets.json', import.meta.url), 'utf8')) as Record<string, number>;
+const vitest = new URL('../node_modules/vitest/vitest.mjs', import.meta.url).pathname;
+const folder = mkdtempSync(join(tmpdir(), 'test-run-'));
+const total = { passed: 0, failed: 0 };
+const rows: string[] = [];
+
+for (const stage of STAGES) {
+  const report = join(folder, `${stage}.json`);
+  const begin = performance.now();
+  const args = [
+    vitest,
+    'run',
+    '--project',
+    stage,
+    '--reporter=default',
+    '--reporter=json',
+    `--outputFile.json=${report}`,
+  ];
+  const { status } = spawnSync(process.execPath, args, { stdio: 'inherit' });
+  const seconds = Math.ceil((performance.now() - begin) / 1000);
+  const counts = countsOf(report);
+  // A run that failed without a failed test (a hook, an unhandled rejection) is a failure all the same.
+  if (status !== 0 && counts.failed === 0) counts.failed = 1;
+  const budget = budgets[stage] ?? 0;
+  if (seconds > budget) counts.failed++;
+  total.passed += counts.passed;
+  total.failed += counts.failed;
+  const verdict = seconds > budget ? 'OVER BUDGET' : '';
+  rows.push(`${stage.padEnd(12)} ${String(seconds).padStart(4)} s of ${String(budget).padStart(4)} s  ${verdict}`);
+}
+
+rmSync(folder, { recursive: true });
+console.log(`\n${rows.join('\n')}\n`);
+console.log(`${total.passed} passed, ${total.failed} failed`);
+const { TEST_COUNTS } = process.env;
+if (TEST_COUNTS !== undefined) writeFileSync(TEST_COUNTS, `${total.passed} ${total.failed}\n`);
+process.exit(total.failed === 0 ? 0 : 1);
+
+function countsOf(report: string): { passed: number; failed: number } {
+  try {
+    const { numFailedTests, numPassedTests } = JSON.parse(readFileSync(report, 'utf8')) as Record<string, number>;
+    return { passed: numPassedTests ?? 0, failed: numFailedTests ?? 0 };
+  } catch {
+    return { passed: 0, failed: 1 };
+  }
+}
