@@ -16,6 +16,9 @@ interface Output extends NodeJS.WritableStream {
   readonly columns?: number;
 }
 
+/** ANSI: erases from the cursor to the end of the screen. */
+const CLEAR_BELOW = '\x1b[0J';
+
 /** Picks the view that suits the two outputs; finals alone go to a standard output that is no terminal. */
 export function createView(stdout: Output, stderr: Output, json: boolean): TranscriptView {
   const finals = json ? () => undefined : (text: string) => stdout.write(`${text}\n`);
@@ -38,6 +41,10 @@ class TerminalView implements TranscriptView {
     this.#bars = new cliProgress.MultiBar({
       stream: terminal,
       hideCursor: true,
+      // Both bars fit a line; the settled text above them may need several.
+      linewrap: true,
+      // What is settled is written over the bars, so that they are to be drawn anew even where they have not changed.
+      forceRedraw: true,
       clearOnComplete: false,
       // Ctrl-C is the command's to handle: it asks for the last finals.
       gracefulExit: false,
@@ -45,13 +52,14 @@ class TerminalView implements TranscriptView {
       barCompleteChar: '█',
       barIncompleteChar: '░',
     });
+    this.#bars.on('redraw-pre', () => terminal.write(CLEAR_BELOW));
     this.#partial = this.#bars.create(1, 0, { text: '' }, { format: '{text}' });
-    this.#bar = this.#bars.create(1, 0, { elapsed: clock(0), total: '' }, { format: ' {bar} {elapsed}{total}' });
+    this.#bar = this.#bars.create(1, 0, { at: '' }, { format: ' {at} {bar}' });
   }
 
   progress(sentMs: number, totalMs: number | undefined): void {
     this.#bar.setTotal(Math.max(1, totalMs ?? sentMs));
-    this.#bar.update(sentMs, { elapsed: clock(sentMs), total: totalMs === undefined ? '' : ` / ${clock(totalMs)}` });
+    this.#bar.update(sentMs, { at: totalMs === undefined ? clock(sentMs) : `${clock(sentMs)} / ${clock(totalMs)}` });
   }
 
   result(event: ResultEvent): void {
