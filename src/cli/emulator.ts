@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import type { Config } from '../config/schema.ts';
 import { startEmulator } from '../emulator/emulator.ts';
 import type { EmulatorOptions, RecogniserOptions } from '../emulator/options.ts';
 import { startEngine } from '../engines/index.ts';
@@ -31,6 +32,16 @@ export async function emulator(options: EmulatorCommandOptions): Promise<void> {
     process.exitCode = EXIT.usage;
     return;
   }
+  try {
+    await run(options, config);
+  } catch (error) {
+    // A taken port, a missing file, an engine that is not installed: the message says which.
+    console.error(`The emulator cannot start: ${(error as Error).message}`);
+    process.exit(EXIT.failed);
+  }
+}
+
+async function run(options: EmulatorCommandOptions, config: Config): Promise<void> {
   const log = createLogger(config.logLevel);
   const engine = options.recogniser === 'local' ? await startEngine(config, log, createMetrics()) : undefined;
   const { tlsCert, tlsKey } = options;

@@ -49,9 +49,10 @@ export class ResultQueue implements AsyncIterable<EngineResult> {
   /** No result will follow. Those that wait are still read, then the reader ends, or gets `error`. */
   close(error?: Error): void {
     if (this.#closed !== undefined) return;
-    this.#closed = error === undefined ? {} : { error };
+    this.#closed = error === undefined || this.#reader !== undefined ? {} : { error };
     if (this.#reader === undefined) return;
     if (error === undefined) this.#reader.resolve({ done: true, value: undefined });
+    // A reader that waits gets the error now, and only once.
     else this.#reader.reject(error);
     this.#reader = undefined;
   }

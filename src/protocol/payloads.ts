@@ -113,6 +113,8 @@ function decodeBase64(text: string): Buffer {
 /** Undefined unless every character took part. */
 function decodeWhole(text: string): Buffer | undefined {
   if (text.length % 4 !== 0 || text.includes('-') || text.includes('_')) return undefined;
+  // Of a wide character the decoder would take the low byte.
+  if (Buffer.byteLength(text) !== text.length) return undefined;
   const padding = text.endsWith('==') ? 2 : text.endsWith('=') ? 1 : 0;
   const decoded = Buffer.from(text, 'base64');
   return decoded.length === (text.length / 4) * 3 - padding ? decoded : undefined;

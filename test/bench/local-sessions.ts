@@ -37,6 +37,8 @@ interface Measured {
   /** Utterances whose final came without a partial before it. */
   withoutPartial: number;
   readonly errors: string[];
+  /** False when the session was refused. */
+  ran: boolean;
   /** From the last chunk sent to `transcription_stopped`; undefined when it never came. */
   lag?: number;
   /** How far the sender itself fell behind its deadlines, at worst: more than a few means a busy machine. */
@@ -45,12 +47,19 @@ interface Measured {
 
 /** Speaks `seconds` of `speech` from `offset` bytes on, and measures what comes back. */
 async function speak(socket: BenchSocket, speech: Buffer, offset: number, seconds: number): Promise<Measured> {
-  const measured: Measured = { firstPartials: [], finals: [], withoutPartial: 0, errors: [], senderLate: 0 };
+  const measured: Measured = {
+    firstPartials: [],
+    finals: [],
+    withoutPartial: 0,
+    errors: [],
+    ran: false,
+    senderLate: 0,
+  };
   const sentAt: number[] = [];
   const partialAt = new Map<string, number>();
   const stopped = Promise.withResolvers<number>();
 
-  /** When the chunk with this position was sent. */
+  /** When the sample at this position was sent, with its chunk. */
   const sent = (ms: number) => sentAt[Math.min(Math.floor(ms / CHUNK_MS), sentAt.length - 1)];
   socket.on('transcription_result', (result: ResultEvent) => {
     const now = performance.now();
@@ -61,7 +70,8 @@ async function speak(socket: BenchSocket, speech: Buffer, offset: number, second
     }
     const words = result.items?.filter((item) => item.type === 'word') ?? [];
     const onset = sent(words[0]?.start_ms ?? Number.NaN);
-    const lastWord = sent(words.at(-1)?.end_ms ?? Number.NaN);
+    // The end is exclusive: the last sample of the word is just before it.
+    const lastWord = sent((words.at(-1)?.end_ms ?? Number.NaN) - 1);
     if (onset === undefined || lastWord === undefined) return;
     const partial = partialAt.get(id);
     if (partial === undefined) measured.withoutPartial++;
@@ -75,6 +85,7 @@ async function speak(socket: BenchSocket, speech: Buffer, offset: number, second
     if (measured.errors.length === 0) measured.errors.push('not started');
     return measured;
   }
+  measured.ran = true;
   // Twice the speech, so that a chunk across its end is one slice.
   const looped = Buffer.concat([speech, speech]);
   const begin = performance.now();
@@ -126,7 +137,7 @@ function row(name: string, values: readonly number[]): string {
 }
 
 function print(all: readonly Measured[], seconds: number, cpu: number | undefined): void {
-  const spoke = all.filter((one) => one.senderLate > 0);
+  const spoke = all.filter((one) => one.ran);
   const lags = all.flatMap((one) => one.lag ?? []);
   const errors = Map.groupBy(
     all.flatMap((one) => one.errors),

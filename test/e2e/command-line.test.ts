@@ -136,6 +136,27 @@ describe('serve', () => {
   });
 });
 
+describe('emulator', () => {
+  it.each(['scripted', 'coded', 'local'])('runs with the recogniser %s until a signal ends it', async (recogniser) => {
+    const emulator = cli(['emulator', '--recogniser', recogniser, '--admin-port', '0']);
+    const [, admin] = await emulator.saw(/admin API is at (\S+)\.\n/);
+    expect((await fetch(`${admin}/usage`)).status).toBe(200);
+    emulator.child.kill('SIGTERM');
+    expect(await emulator.exited).toBe(0);
+  });
+
+  it.each([
+    ['half of TLS', ['--tls-cert', 'x.pem'], 2, /both --tls-cert and --tls-key/],
+    ['files that are not there', ['--recogniser', 'coded', '--tls-cert', '/x', '--tls-key', '/y'], 1, /no such file/],
+    ['no port', ['--port', 'x'], 2, /must be a port/],
+    ['half of the credentials', ['--credentials', 'key'], 2, /KEY:SECRET/],
+  ])('says what is wrong with %s', async (_name, args, status, message) => {
+    const emulator = cli(['emulator', ...args]);
+    expect(await emulator.exited).toBe(status);
+    expect(emulator.stderr()).toMatch(message);
+  });
+});
+
 describe('the other commands', () => {
   it('check-config tells faults by its exit status', async () => {
     expect(await cli(['check-config']).exited).toBe(0);

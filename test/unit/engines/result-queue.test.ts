@@ -120,13 +120,20 @@ describe('ResultQueue', () => {
       expect(await iterator.next()).toEqual(END);
     });
 
-    it('throws its error to a reader that already waits, once, and then ends', async () => {
+    it('throws its error to a reader that already waits', async () => {
       const { queue } = queueOf();
       const error = new GatewayError('engine_unavailable', 'gone');
-      const iterator = queue[Symbol.asyncIterator]();
-      const next = iterator.next();
+      const next = queue[Symbol.asyncIterator]().next();
       queue.close(error);
       await expect(next).rejects.toBe(error);
+    });
+
+    it('ends after its error was thrown to a reader that already waited', async () => {
+      const { queue } = queueOf();
+      const iterator = queue[Symbol.asyncIterator]();
+      const next = iterator.next();
+      queue.close(new GatewayError('engine_unavailable', 'gone'));
+      await next.catch(() => undefined);
       expect(await iterator.next()).toEqual(END);
     });
 

@@ -165,6 +165,11 @@ describe('parseAudioChunk', () => {
     );
   });
 
+  // Node's decoder reads the low byte of a wide character: to it, U+0141 is an A.
+  it('refuses a wide character whose low byte is a base64 character', () => {
+    expect(refusal(() => parseAudioChunk({ chunk: 'AA\u0141A\u0141A==' })).code).toBe('bad_audio');
+  });
+
   it('takes no text for audio that does not encode back to itself but for white space', () => {
     fc.assert(
       fc.property(anyText, (chunk) => {
