@@ -39,6 +39,7 @@ function decode(model: VoskModel, sampleRate: number, gate: CallGate, audio: Buf
         case 'failed':
           reject(new Error('the calibration audio could not be decoded'));
           break;
+        case 'opened':
         case 'result':
         case 'processed':
           break;
@@ -46,6 +47,7 @@ function decode(model: VoskModel, sampleRate: number, gate: CallGate, audio: Buf
           report satisfies never;
       }
     });
+    void decoder.open();
     decoder.accept(audio);
     decoder.end();
   });

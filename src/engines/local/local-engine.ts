@@ -4,6 +4,7 @@ import { GatewayError } from '../../errors.ts';
 import { SAMPLE_RATE } from '../../protocol/audio.ts';
 import type { Engine, EngineCapabilities, EngineStream, EngineStreamOptions } from '../engine.ts';
 import { findInstallation } from './installation.ts';
+import type { LocalStream } from './local-stream.ts';
 import { RecogniserPool } from './recogniser-pool.ts';
 
 /**
@@ -149,11 +150,11 @@ export class LocalEngine implements Engine {
     signal.throwIfAborted();
     this.#checkSupported(options);
     if (this.#closed !== undefined) throw new GatewayError('engine_unavailable', 'The local engine is closed.');
-    if (options.continuation) return (await this.#pool.whenLive(signal)).open();
+    if (options.continuation) return whenOpened((await this.#pool.whenLive(signal)).open(), signal);
     this.#checkRoom();
     const recogniser = this.#pool.leastLoaded();
     if (recogniser === undefined) throw refusal('No recogniser process is running; one is being started.');
-    return recogniser.open();
+    return whenOpened(recogniser.open(), signal);
   }
 
   close(): Promise<void> {
@@ -193,6 +194,16 @@ export class LocalEngine implements Engine {
   #reportPool(): void {
     this.#observer?.poolChanged(this.state);
   }
+}
+
+/** A stream that breaks while it opens is returned all the same: its results tell. */
+async function whenOpened(stream: LocalStream, signal: AbortSignal): Promise<LocalStream> {
+  const onAbort = () => stream.abort();
+  signal.addEventListener('abort', onAbort, { once: true });
+  await stream.opened;
+  signal.removeEventListener('abort', onAbort);
+  signal.throwIfAborted();
+  return stream;
 }
 
 function refusal(message: string): GatewayError {

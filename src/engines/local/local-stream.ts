@@ -50,6 +50,8 @@ export class LocalStream implements EngineStream {
   #sent = 0;
   #processed = 0;
   #endSent = false;
+  readonly #opened = Promise.withResolvers<void>();
+  #isOpened = false;
   #stalledTicks = 0;
 
   constructor(link: StreamLink) {
@@ -59,6 +61,11 @@ export class LocalStream implements EngineStream {
       () => this.abort(),
       () => this.#pump(),
     );
+  }
+
+  /** Resolves once the process is ready for audio, or the stream is over. */
+  get opened(): Promise<void> {
+    return this.#opened.promise;
   }
 
   write(audio: Buffer): Promise<void> {
@@ -94,6 +101,11 @@ export class LocalStream implements EngineStream {
   receive(report: StreamReport): void {
     if (this.#state === 'closed') return;
     switch (report.type) {
+      case 'opened':
+        this.#isOpened = true;
+        this.#stalledTicks = 0;
+        this.#opened.resolve();
+        break;
       case 'result':
         this.results.push(report.result);
         break;
@@ -130,7 +142,7 @@ export class LocalStream implements EngineStream {
 
   /** To be called regularly: how many calls in a row found the process owing an answer and making no progress. */
   tick(): number {
-    const owesAnswer = this.#sent > this.#processed || this.#endSent;
+    const owesAnswer = !this.#isOpened || this.#sent > this.#processed || this.#endSent;
     this.#stalledTicks = owesAnswer ? this.#stalledTicks + 1 : 0;
     return this.#stalledTicks;
   }
@@ -169,6 +181,7 @@ export class LocalStream implements EngineStream {
   /** The only way into `closed`. A writer that waits is let go, because the break is told by `results`. */
   #close(): void {
     this.#state = 'closed';
+    this.#opened.resolve();
     this.#marks = [];
     const waiting = this.#waiting;
     this.#waiting = [];

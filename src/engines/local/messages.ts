@@ -22,6 +22,8 @@ export type ToRecogniser =
 
 /** What a stream in a recogniser process reports. `ended` and `failed` are the last of a stream. */
 export type StreamReport =
+  /** Ready for audio. */
+  | { readonly type: 'opened' }
   | { readonly type: 'result'; readonly result: EngineResult }
   /** The stream's first `samples` samples are decoded; the results they gave were sent before. */
   | { readonly type: 'processed'; readonly samples: number }

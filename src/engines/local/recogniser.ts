@@ -85,6 +85,7 @@ function open(stream: number): void {
     send({ type: 'stream', stream, report });
   });
   decoders.set(stream, decoder);
+  void decoder.open();
 }
 
 function send(message: FromRecogniser): void {

@@ -22,7 +22,7 @@ export class StreamDecoder {
   readonly #report: (report: StreamReport) => void;
   readonly #utterances: Utterances;
   readonly #queue: Buffer[] = [];
-  /** Made when the first audio comes: a stream that is given up before costs nothing. */
+  /** Made before any audio comes, so that the first words do not wait for it. */
   #recogniser: VoskRecogniser | undefined;
   #processed = 0;
   #running = false;
@@ -36,6 +36,21 @@ export class StreamDecoder {
     this.#gate = gate;
     this.#report = report;
     this.#utterances = new Utterances(sampleRate);
+  }
+
+  /** Makes the recogniser and reports `opened`. To be called once, first. */
+  async open(): Promise<void> {
+    this.#running = true;
+    try {
+      this.#recogniser = await this.#model.open(this.#sampleRate);
+      if (!this.#closed) this.#report({ type: 'opened' });
+    } catch {
+      this.#close({ type: 'failed' });
+    } finally {
+      this.#running = false;
+      if (this.#closed) this.#free();
+    }
+    await this.#run();
   }
 
   /** Takes more audio: whole samples. */
@@ -76,9 +91,8 @@ export class StreamDecoder {
   }
 
   async #decode(piece: Buffer): Promise<void> {
-    this.#recogniser ??= await this.#model.open(this.#sampleRate);
     const recogniser = this.#recogniser;
-    if (this.#closed) return;
+    if (recogniser === undefined) throw new Error('audio came before the stream was opened');
     const utteranceEnded = await this.#gate.run(() => recogniser.accept(piece));
     if (this.#closed) return;
     this.#processed += piece.length / BYTES_PER_SAMPLE;
@@ -92,8 +106,7 @@ export class StreamDecoder {
 
   async #flush(): Promise<void> {
     const recogniser = this.#recogniser;
-    // Without audio no recogniser was made, and there is nothing to flush.
-    if (recogniser !== undefined) {
+    if (recogniser !== undefined && this.#processed > 0) {
       const utterance = await this.#gate.run(() => recogniser.flush());
       if (this.#closed) return;
       const result = this.#utterances.final(utterance, this.#processed, true);
