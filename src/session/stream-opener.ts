@@ -93,7 +93,8 @@ export class StreamOpener {
       const failure = timeout.aborted
         ? new GatewayError('engine_unavailable', 'The speech engine did not open a stream in time.', { cause: error })
         : toGatewayError(error);
-      metrics.engineOpensTotal.inc({ engine: name, outcome: failure.code });
+      // A client that left while the stream opened says nothing about the engine.
+      metrics.engineOpensTotal.inc({ engine: name, outcome: signal.aborted ? 'aborted' : failure.code });
       throw failure;
     }
   }

@@ -26,10 +26,10 @@ const RETRY_AFTER_MS = 1_000;
 const MAX_THREADS = 32;
 const DEFAULT_HANG_TIMEOUT_MS = 20_000;
 /**
- * libvosk decodes in blocks of half a second with some context: 0.7 to 0.9 s of wall time from the first sample of a
- * word to its partial, alone and with nine streams at once on two cores. The margin is for a busy machine.
+ * From the first sample of a word to its partial: 0.7 s in the median, 0.8 s at most alone; with eight sessions on two
+ * cores 1.2 s at the 95th percentile and 1.5 s at most (`npm run bench:local`). The margin is for a busy machine.
  */
-const SETTLE_MS = 1_500;
+const SETTLE_MS = 2_000;
 
 /** What the app may want to show of the pool. Called synchronously; must not throw. */
 export interface LocalEngineObserver {
