@@ -16,6 +16,8 @@ type GatewaySocket = Socket<ClientToServerEvents, ServerToClientEvents>;
 const SKIP_PARTIALS_AT = 32;
 /** Packets that wait before the client is taken for dead and cut: several minutes of finals. */
 const CUT_CLIENT_AT = 1_024;
+/** A burst of results fills the same queue for a moment, so that a client is cut only after this time, in milliseconds. */
+const CUT_CLIENT_AFTER_MS = 5_000;
 
 export interface ConnectionOptions {
   readonly socket: GatewaySocket;
@@ -44,6 +46,8 @@ export class Connection {
   #running: Running | undefined;
   /** Packets that wait for the client's network. */
   #waiting = 0;
+  /** Since when the first of them waits, in milliseconds of the monotonic clock. */
+  #waitingSince = 0;
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
@@ -53,7 +57,9 @@ export class Connection {
   /** Greets the client and listens to it until it is gone. */
   serve(): void {
     const { limits, socket } = this.#options;
-    socket.conn.on('packetCreate', () => this.#waiting++);
+    socket.conn.on('packetCreate', () => {
+      if (this.#waiting++ === 0) this.#waitingSince = performance.now();
+    });
     socket.conn.on('flush', () => {
       this.#waiting = 0;
     });
@@ -160,7 +166,8 @@ export class Connection {
   /** False for a partial that would only pile up; a client that reads nothing at all is cut. */
   #mayEmit(isPartial: boolean): boolean {
     const { log, metrics, socket } = this.#options;
-    if (this.#waiting >= CUT_CLIENT_AT) {
+    const isDead = this.#waiting >= CUT_CLIENT_AT && performance.now() - this.#waitingSince > CUT_CLIENT_AFTER_MS;
+    if (isDead) {
       log.warn({ waiting_packets: this.#waiting }, 'client does not read; connection cut');
       metrics.slowConnectionsTotal.inc();
       socket.disconnect(true);

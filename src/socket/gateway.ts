@@ -1,4 +1,5 @@
 import type { Server as HttpServer } from 'node:http';
+import type { Socket as TcpSocket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Server } from 'socket.io';
 import type { Engine } from '../engines/engine.ts';
@@ -33,6 +34,8 @@ const LAST_WORDS_MS = 500;
 /** The public side: one Socket.IO server, a `Connection` for each socket. */
 export class SocketGateway {
   readonly #io: Server<ClientToServerEvents, ServerToClientEvents>;
+  /** TCP connections, WebSockets included. */
+  readonly #tcp = new Set<TcpSocket>();
   /** Resolved by each connection's transport once it is closed. */
   readonly #closing = new Set<Promise<void>>();
 
@@ -46,6 +49,10 @@ export class SocketGateway {
       perMessageDeflate: false,
       // Web apps of other origins work as they did with the original server.
       cors: { origin: '*' },
+    });
+    options.http.on('connection', (socket: TcpSocket) => {
+      this.#tcp.add(socket);
+      socket.once('close', () => this.#tcp.delete(socket));
     });
     this.#io.on('connection', (socket) => {
       const { protocol } = readHandshake(socket.handshake);
@@ -69,6 +76,10 @@ export class SocketGateway {
   async close(): Promise<void> {
     this.#io.disconnectSockets(true);
     await Promise.race([Promise.all(this.#closing), delay(LAST_WORDS_MS, undefined, { ref: false })]);
-    await this.#io.close();
+    const closed = this.#io.close();
+    await Promise.race([closed, delay(LAST_WORDS_MS, undefined, { ref: false })]);
+    // A client whose network is gone answers no closing handshake; waiting for it would outlast the drain.
+    for (const socket of this.#tcp) socket.destroy();
+    await closed;
   }
 }

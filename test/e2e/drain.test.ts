@@ -91,6 +91,17 @@ describe('a drain', () => {
     expect(await v2.next('transcription_stopped')).toMatchObject({ reason: 'draining' });
   });
 
+  it('does not wait for a client whose network is gone', async () => {
+    const gateway = await startGateway(scripted([]));
+    const gone = client(gateway.url, { transports: ['websocket'] });
+    await gone.next('connected');
+    (gone.socket.io.engine.transport as unknown as { ws: { pause(): void } }).ws.pause();
+    const begin = performance.now();
+    await gateway.app.close();
+    // Half a minute is what a WebSocket waits for the other side by itself.
+    expect(performance.now() - begin).toBeLessThan(15_000);
+  });
+
   it('is cut short by a second signal', async () => {
     const lifecycle = new URL('../../src/lifecycle.ts', import.meta.url).href;
     const log = new URL('../../src/log.ts', import.meta.url).href;

@@ -329,6 +329,59 @@ describe('version 2', () => {
   });
 });
 
+/** Speaks for a client whose network takes nothing any more, until `done`. */
+async function speakToTheDeaf(gateway: TestGateway, done: () => Promise<boolean>): Promise<TestClient> {
+  const deaf = client(gateway, { ...V2, transports: ['websocket'] });
+  await emitWithAck(deaf, 'start_transcription');
+  const { ws } = deaf.socket.io.engine.transport as unknown as { ws: { pause(): void } };
+  ws.pause();
+  await expect
+    .poll(
+      () => {
+        deaf.socket.emit('audio_chunk', { chunk: tone(100) });
+        return done();
+      },
+      { timeout: 30_000, interval: 100 },
+    )
+    .toBe(true);
+  return deaf;
+}
+
+/** For each chunk of 100 ms so many results of 4 kB: enough to fill the buffers of the kernel soon. */
+function* talkative(kind: 'partial' | 'final', perChunk: number) {
+  for (let n = 1; ; n++) {
+    const fromSample = Math.floor(((n - 1) * 1600) / perChunk);
+    yield { do: kind, fromSample, atSample: Math.floor((n * 1600) / perChunk), text: 'word '.repeat(800) } as const;
+  }
+}
+
+describe('a client that does not read', () => {
+  it('is spared partials', async () => {
+    const gateway = await gatewayWith(scripted(talkative('partial', 100)));
+    await speakToTheDeaf(gateway, async () => (await gateway.metric('transcribe_gateway_partials_skipped_total')) > 0);
+    expect(await gateway.metric('transcribe_gateway_slow_connections_total')).toBe(0);
+  });
+
+  it('is cut when its finals pile up, so that they do not fill the memory', async () => {
+    const gateway = await gatewayWith(scripted(talkative('final', 100)));
+    await speakToTheDeaf(
+      gateway,
+      async () => (await gateway.metric('transcribe_gateway_slow_connections_total')) === 1,
+    );
+    await expect.poll(() => gateway.metric('transcribe_gateway_sessions')).toBe(0);
+  });
+
+  it('is not mistaken for one that is sent many results at once', async () => {
+    const gateway = await gatewayWith(scripted(talkative('final', 1600)));
+    const v2 = client(gateway, V2);
+    await emitWithAck(v2, 'start_transcription');
+    for (let n = 0; n < 2; n++) v2.socket.emit('audio_chunk', { chunk: tone(100) });
+    v2.socket.emit('stop_transcription');
+    await v2.next('transcription_stopped');
+    expect(v2.all('transcription_result')).toHaveLength(3200);
+  });
+});
+
 describe('the gateway', () => {
   it('ends the session and frees the engine when the client is gone', async () => {
     const engine = scripted(STEPS);
