@@ -9,5 +9,6 @@ export interface Caller {
 /** A client declares version 2 in `auth.protocol` or in the query; every other client gets version 1. */
 export function readHandshake(handshake: Pick<Socket['handshake'], 'auth' | 'query'>): Caller {
   const declared: unknown = handshake.auth.protocol ?? handshake.query.protocol;
-  return { protocol: String(declared) === '2' ? 2 : 1 };
+  // Compared without conversion: what a client sends may throw when it is made into a text.
+  return { protocol: declared === 2 || declared === '2' ? 2 : 1 };
 }
