@@ -1,3 +1,5 @@
+import type { RequestFeature, StartRequest } from '../protocol/start-request.ts';
+
 /**
  * The engine contract: what the session needs from a speech recogniser, and nothing of how one works.
  *
@@ -14,14 +16,20 @@ export interface EngineCapabilities {
   readonly languages: readonly string[];
   /** Sample rates in hertz. */
   readonly sampleRates: readonly number[];
+  /** What requests may ask for beyond one language and one channel. */
+  readonly features: readonly RequestFeature[];
   /** Longest time from the first sample of a word to the partial that shows it, in milliseconds. */
   readonly settleMs: number;
+  /**
+   * True if audio must come at about the speed of speech, so that a replay is paced; otherwise the engine takes what
+   * it is given as fast as it can and holds the writer back by itself.
+   */
+  readonly realTime: boolean;
+  /** The engine ends a stream of this age, in milliseconds; undefined for no limit. */
+  readonly maxStreamMs: number | undefined;
 }
 
-export interface EngineStreamOptions {
-  readonly languageCode: string;
-  /** Hertz; one of the capabilities' sample rates. */
-  readonly sampleRate: number;
+export interface EngineStreamOptions extends StartRequest {
   /**
    * The stream continues a session that was admitted already. An engine never refuses it for want of capacity:
    * the session's place was not given up when its stream broke.
@@ -37,12 +45,36 @@ export interface EngineItem {
   readonly type: 'word' | 'punctuation';
   /** 0 to 1, where the engine gives one. */
   readonly confidence?: number;
+  /** The engine's label of the speaker. */
+  readonly speaker?: string;
+  /** Of a partial: the engine will not change this word any more. */
+  readonly stable?: boolean;
+  /** The word is in the vocabulary filter. */
+  readonly filtered?: boolean;
+}
+
+/** Personal data that was found in a result. */
+export interface EngineEntity {
+  readonly startSample: number;
+  readonly endSample: number;
+  readonly category: string;
+  readonly type: string;
+  readonly content: string;
+  readonly confidence?: number;
+}
+
+export interface LanguageScore {
+  readonly languageCode: string;
+  /** 0 to 1. */
+  readonly score: number;
 }
 
 /**
  * Partials of one utterance share their `resultId` with the final that replaces them.
- * Finals come in order and do not overlap. A final with an empty text says that nothing was spoken in its range;
- * it is not shown to the client, but the audio before its end need not be kept any longer.
+ * Finals of a channel come in order and do not overlap. Of a result with an empty text the client sees nothing:
+ * - a final says that nothing was spoken in its range; the audio before its end need not be kept any longer;
+ * - a partial says that the engine has been given the audio before its end and answers; a word that began earlier than
+ *   the settle time before that would have shown.
  */
 export interface EngineResult {
   readonly resultId: string;
@@ -53,12 +85,18 @@ export interface EngineResult {
   /** 0 to 1, where the engine gives one. */
   readonly confidence?: number;
   readonly items?: readonly EngineItem[];
+  /** Number of the channel, from 0; undefined where the stream has one. */
+  readonly channel?: number;
+  /** Where the engine was asked to identify it. */
+  readonly languageCode?: string;
+  readonly languageScores?: readonly LanguageScore[];
+  readonly entities?: readonly EngineEntity[];
 }
 
 /** One recognition in progress. It has a single writer and a single reader. */
 export interface EngineStream {
   /**
-   * Gives audio to the engine: PCM, signed 16 bit little-endian, whole samples, at most one second. The buffer is the
+   * Gives audio to the engine: PCM, signed 16 bit little-endian, whole samples of all channels, at most one second. The buffer is the
    * engine's from then on. Resolves when the engine can take more; resolves too, and does nothing, once the stream has
    * broken, because the break itself is told by `results`.
    */
@@ -78,7 +116,8 @@ export interface Engine {
   readonly capabilities: EngineCapabilities;
   /**
    * Opens a stream. An aborted `signal` makes the call reject and leaves nothing behind.
-   * @throws GatewayError `unsupported_language`, `unsupported_encoding`, `engine_unavailable` or `engine_rejected`
+   * @throws GatewayError `bad_request` for a feature that it has not, `unsupported_language`, `unsupported_encoding`,
+   *   `quota_exhausted`, `engine_unavailable` or `engine_rejected`
    */
   open(options: EngineStreamOptions, signal: AbortSignal): Promise<EngineStream>;
   /** Ends every stream and frees what the engine holds. Idempotent. */

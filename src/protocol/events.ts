@@ -17,7 +17,8 @@ export interface ConnectedEvent {
 export interface StartedEvent {
   status: string;
   message: string;
-  language_code: string;
+  /** Absent where the engine identifies it. */
+  language_code?: string;
   session_id?: string;
   engine?: string;
 }

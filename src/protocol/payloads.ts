@@ -2,13 +2,7 @@ import { z } from 'zod';
 import { GatewayError } from '../errors.ts';
 import { BYTES_PER_SAMPLE, MAX_CHUNK_BYTES, SAMPLE_RATE } from './audio.ts';
 import type { ProtocolVersion } from './events.ts';
-
-/** `start_transcription` as the rest of the gateway sees it. */
-export interface StartRequest {
-  readonly languageCode: string;
-  /** Hertz. */
-  readonly sampleRate: number;
-}
+import type { StartRequest } from './start-request.ts';
 
 const DEFAULT_LANGUAGE = 'en-US';
 
@@ -48,7 +42,7 @@ export function parseStart(data: unknown, version: ProtocolVersion): StartReques
   const given = data ?? {};
   if (version === 1) {
     const request = parse('start_transcription', startV1, given);
-    return { languageCode: request.language_code ?? DEFAULT_LANGUAGE, sampleRate: SAMPLE_RATE };
+    return { languageCode: request.language_code ?? DEFAULT_LANGUAGE, sampleRate: SAMPLE_RATE, channels: 1 };
   }
   const request = parse('start_transcription', startV2, given);
   const fields: Readonly<Record<string, unknown>> = request;
@@ -60,7 +54,11 @@ export function parseStart(data: unknown, version: ProtocolVersion): StartReques
   if (request.encoding !== undefined && request.encoding !== 'pcm') {
     throw new GatewayError('unsupported_encoding', `start_transcription: encoding must be 'pcm'.`);
   }
-  return { languageCode: request.language_code ?? DEFAULT_LANGUAGE, sampleRate: request.sample_rate ?? SAMPLE_RATE };
+  return {
+    languageCode: request.language_code ?? DEFAULT_LANGUAGE,
+    sampleRate: request.sample_rate ?? SAMPLE_RATE,
+    channels: 1,
+  };
 }
 
 /** A field that asks for nothing (`false`, empty, null) needs no support. */

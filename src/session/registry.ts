@@ -4,7 +4,7 @@ import { GatewayError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import type { ProtocolVersion } from '../protocol/events.ts';
-import type { StartRequest } from '../protocol/payloads.ts';
+import type { StartRequest } from '../protocol/start-request.ts';
 import { Session, type SessionLimits, type SessionSink } from './session.ts';
 
 interface RegistryOptions {

@@ -3,7 +3,7 @@ import { GatewayError, toGatewayError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import { BYTES_PER_SAMPLE, msToSamples, samplesToMs } from '../protocol/audio.ts';
-import type { StartRequest } from '../protocol/payloads.ts';
+import type { StartRequest } from '../protocol/start-request.ts';
 import { AudioBuffer } from './audio-buffer.ts';
 import { type SessionState, transition } from './state.ts';
 import { StreamOpener } from './stream-opener.ts';

@@ -3,7 +3,7 @@ import type { Engine, EngineStream } from '../engines/engine.ts';
 import { GatewayError, toGatewayError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { Metrics } from '../metrics/metrics.ts';
-import type { StartRequest } from '../protocol/payloads.ts';
+import type { StartRequest } from '../protocol/start-request.ts';
 
 const BACKOFF_FIRST_MS = 100;
 const BACKOFF_LAST_MS = 2_000;
@@ -83,7 +83,7 @@ export class StreamOpener {
     const name = engine.capabilities.name;
     const timeout = AbortSignal.timeout(limits.startTimeoutMs);
     try {
-      const options = { languageCode: request.languageCode, sampleRate: request.sampleRate, continuation };
+      const options = { ...request, continuation };
       const stream = await engine.open(options, AbortSignal.any([signal, timeout]));
       this.#openedAt = performance.now();
       metrics.engineOpensTotal.inc({ engine: name, outcome: 'ok' });

@@ -16,7 +16,8 @@ import type { PlacedResult } from '../session/timeline.ts';
 /** What a session's events say besides their content. */
 export interface SessionFacts {
   readonly sessionId: string;
-  readonly languageCode: string;
+  /** BCP 47; undefined where the engine identifies it. */
+  readonly languageCode: string | undefined;
   readonly engine: string;
   /** Hertz. */
   readonly sampleRate: number;
@@ -46,7 +47,7 @@ export class Presenter {
   }
 
   started(facts: SessionFacts): StartedEvent {
-    const event = { status: 'started', message: 'Transcription started', language_code: facts.languageCode };
+    const event = { status: 'started', message: 'Transcription started', ...language(facts.languageCode) };
     if (this.#version === 1) return event;
     return { ...event, session_id: facts.sessionId, engine: facts.engine };
   }
@@ -60,7 +61,7 @@ export class Presenter {
       session_id: facts.sessionId,
       result_id: result.resultId,
       ...range(result, sampleRate),
-      language_code: facts.languageCode,
+      ...language(facts.languageCode),
     };
     if (result.confidence !== undefined) full.confidence = result.confidence;
     if (result.items !== undefined) {
@@ -110,6 +111,10 @@ export class Presenter {
     if (sessionId !== undefined) full.session_id = sessionId;
     return full;
   }
+}
+
+function language(code: string | undefined): { language_code?: string } {
+  return code === undefined ? {} : { language_code: code };
 }
 
 function range(of: { startSample: number; endSample: number }, sampleRate: number) {

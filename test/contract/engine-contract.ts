@@ -189,7 +189,7 @@ function open(
 ): Promise<EngineStream> {
   const languageCode = options.languageCode ?? engine.capabilities.languages[0] ?? '';
   return engine.open(
-    { languageCode, sampleRate: sampleRate(engine), continuation: options.continuation ?? false },
+    { languageCode, sampleRate: sampleRate(engine), channels: 1, continuation: options.continuation ?? false },
     signal,
   );
 }

@@ -231,7 +231,15 @@ describe('other recognisers and encodings', () => {
   function fakeEngine(fault?: GatewayError) {
     const written: Buffer[] = [];
     const engine: Engine = {
-      capabilities: { name: 'fake', languages: ['en-US'], sampleRates: [16_000], settleMs: 0 },
+      capabilities: {
+        name: 'fake',
+        languages: ['en-US'],
+        sampleRates: [16_000],
+        settleMs: 0,
+        features: [],
+        realTime: false,
+        maxStreamMs: undefined,
+      },
       close: async () => undefined,
       open: async () => {
         const feed = new Feed<EngineResult>();

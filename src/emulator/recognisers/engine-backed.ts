@@ -39,10 +39,12 @@ class EngineBackedStream implements RecogniserStream {
 
   constructor(engine: Engine, request: HearingRequest, sink: HearingSink) {
     this.#sink = sink;
-    this.#opening = engine.open({ ...request, continuation: false }, this.#abort.signal).catch((error: unknown) => {
-      this.#fail(error);
-      return undefined;
-    });
+    this.#opening = engine
+      .open({ ...request, continuation: false, channels: 1 }, this.#abort.signal)
+      .catch((error: unknown) => {
+        this.#fail(error);
+        return undefined;
+      });
     this.#writing = this.#opening.then(() => undefined);
     void this.#listen();
   }

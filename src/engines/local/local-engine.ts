@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import { GatewayError } from '../../errors.ts';
 import { SAMPLE_RATE } from '../../protocol/audio.ts';
 import type { Engine, EngineCapabilities, EngineStream, EngineStreamOptions } from '../engine.ts';
+import { assertSupported } from '../supported.ts';
 import { findInstallation } from './installation.ts';
 import type { LocalStream } from './local-stream.ts';
 import { RecogniserPool } from './recogniser-pool.ts';
@@ -81,7 +82,10 @@ export class LocalEngine implements Engine {
       name: 'local',
       languages: [options.languageCode],
       sampleRates: [SAMPLE_RATE],
+      features: [],
       settleMs: SETTLE_MS,
+      realTime: false,
+      maxStreamMs: undefined,
     };
     this.#pool = pool;
     this.#processes = processes;
@@ -148,7 +152,7 @@ export class LocalEngine implements Engine {
 
   async open(options: EngineStreamOptions, signal: AbortSignal): Promise<EngineStream> {
     signal.throwIfAborted();
-    this.#checkSupported(options);
+    assertSupported(this.capabilities, options);
     if (this.#closed !== undefined) throw new GatewayError('engine_unavailable', 'The local engine is closed.');
     if (options.continuation) return whenOpened((await this.#pool.whenLive(signal)).open(), signal);
     this.#checkRoom();
@@ -160,22 +164,6 @@ export class LocalEngine implements Engine {
   close(): Promise<void> {
     this.#closed ??= this.#pool.close().finally(() => this.#reportPool());
     return this.#closed;
-  }
-
-  #checkSupported({ languageCode, sampleRate }: EngineStreamOptions): void {
-    const { languages, sampleRates } = this.capabilities;
-    if (!languages.includes(languageCode)) {
-      throw new GatewayError(
-        'unsupported_language',
-        `The local engine does not know the language ${languageCode}; it knows ${languages.join(', ')}.`,
-      );
-    }
-    if (!sampleRates.includes(sampleRate)) {
-      throw new GatewayError(
-        'unsupported_encoding',
-        `The local engine does not take ${sampleRate} Hz; it takes ${sampleRates.join(', ')} Hz.`,
-      );
-    }
   }
 
   #checkRoom(): void {

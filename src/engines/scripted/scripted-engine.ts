@@ -11,6 +11,7 @@ import type {
   EngineStreamOptions,
 } from '../engine.ts';
 import { ResultQueue } from '../result-queue.ts';
+import { assertSupported } from '../supported.ts';
 
 /** One thing that a scripted stream does once it has been given the audio up to `atSample`. */
 export type ScriptStep =
@@ -41,7 +42,10 @@ const CAPABILITIES: EngineCapabilities = {
   name: 'scripted',
   languages: ['en-US', 'de-DE'],
   sampleRates: [SAMPLE_RATE],
+  features: [],
   settleMs: 0,
+  realTime: false,
+  maxStreamMs: undefined,
 };
 
 /** For each second of audio a partial and a final, without end: what `GATEWAY_ENGINE=scripted` says. */
@@ -75,15 +79,7 @@ export class ScriptedEngine implements Engine {
   async open(options: EngineStreamOptions, signal: AbortSignal): Promise<EngineStream> {
     signal.throwIfAborted();
     if (this.#closed) throw new GatewayError('engine_unavailable', 'The engine is closed.', { retryable: false });
-    if (!this.capabilities.languages.includes(options.languageCode)) {
-      const known = this.capabilities.languages.join(', ');
-      throw new GatewayError('unsupported_language', `The engine knows these languages: ${known}.`);
-    }
-    if (!this.capabilities.sampleRates.includes(options.sampleRate)) {
-      const known = this.capabilities.sampleRates.join(', ');
-      const message = `The engine does not take ${options.sampleRate} Hz; it takes ${known} Hz.`;
-      throw new GatewayError('unsupported_encoding', message);
-    }
+    assertSupported(this.capabilities, options);
     const script = this.#options.script(this.#opened++, options);
     if (script.open?.delayMs !== undefined) await delay(script.open.delayMs, undefined, { signal });
     if (script.open?.error !== undefined) throw script.open.error;

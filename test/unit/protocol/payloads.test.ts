@@ -211,7 +211,7 @@ describe('parseStart', () => {
 
   it.each(versions)('means US English at 16 kHz when version %d gives no data or no language', (version) => {
     for (const data of [undefined, null, {}, { language_code: undefined }]) {
-      expect(parseStart(data, version)).toEqual({ languageCode: 'en-US', sampleRate: 16_000 });
+      expect(parseStart(data, version)).toEqual({ languageCode: 'en-US', sampleRate: 16_000, channels: 1 });
     }
   });
 
@@ -272,6 +272,7 @@ describe('parseStart', () => {
         expect(parseStart({ ...data, language_code: 'fr-FR' }, 1)).toEqual({
           languageCode: 'fr-FR',
           sampleRate: 16_000,
+          channels: 1,
         });
       }),
     );

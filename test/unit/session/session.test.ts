@@ -25,7 +25,7 @@ function start(engine: Engine, limits: Partial<SessionLimits> = {}) {
   const started = Promise.withResolvers<void>();
   const session = new Session({
     id: 'test',
-    request: { languageCode: 'en-US', sampleRate: 16_000 },
+    request: { languageCode: 'en-US', sampleRate: 16_000, channels: 1 },
     engine,
     limits: { ...LIMITS, ...limits },
     metrics: createMetrics(),

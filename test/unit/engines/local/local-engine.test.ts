@@ -110,7 +110,7 @@ describe('LocalEngine', () => {
 
   it('refuses a sample rate that it does not take', async () => {
     const opening = engine.open(
-      { languageCode: 'en-US', sampleRate: 8_000, continuation: false },
+      { languageCode: 'en-US', sampleRate: 8_000, channels: 1, continuation: false },
       new AbortController().signal,
     );
     await expect(opening).rejects.toMatchObject({ code: 'unsupported_encoding' });
@@ -118,7 +118,7 @@ describe('LocalEngine', () => {
 
   it('names the languages that it knows to those who ask for another', async () => {
     const opening = engine.open(
-      { languageCode: 'de-DE', sampleRate: 16_000, continuation: false },
+      { languageCode: 'de-DE', sampleRate: 16_000, channels: 1, continuation: false },
       new AbortController().signal,
     );
     await expect(opening).rejects.toMatchObject({

@@ -15,7 +15,7 @@ export function openStream(
   continuation = false,
   signal: AbortSignal = new AbortController().signal,
 ): Promise<EngineStream> {
-  return engine.open({ languageCode: 'en-US', sampleRate: 16_000, continuation }, signal);
+  return engine.open({ languageCode: 'en-US', sampleRate: 16_000, channels: 1, continuation }, signal);
 }
 
 export async function write(stream: EngineStream, audio: Buffer): Promise<void> {
