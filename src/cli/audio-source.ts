@@ -1,6 +1,8 @@
-import { createReadStream } from 'node:fs';
+import { createReadStream, open, type Stats } from 'node:fs';
 import { stat } from 'node:fs/promises';
+import { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
+import { promisify } from 'node:util';
 import { BYTES_PER_SAMPLE, SAMPLE_RATE } from '../protocol/audio.ts';
 
 /** A fault of the file or the arguments that the user can mend; the message says how. */
@@ -13,6 +15,11 @@ export interface AudioSource {
   readonly samples: number | undefined;
   /** PCM, 16 bit little-endian, mono, 16 kHz, in pieces of any length; the last byte of an odd file is left out. */
   readonly audio: AsyncIterable<Buffer>;
+  /**
+   * Gives the input up, whoever waits for its audio. A standard input that stays open, as a microphone's does, would
+   * otherwise keep the process alive after its work has ended. Idempotent.
+   */
+  close(): void;
 }
 
 /** A WAV header with its optional chunks ends before this, in bytes; more is not a header that we want to keep. */
@@ -32,26 +39,41 @@ const CONVERT = 'Convert it with: ffmpeg -i INPUT -ar 16000 -ac 1 -f s16le -acod
  * @throws AudioSourceError when it cannot be read or is of another format
  */
 export async function openAudio(file: string | URL, stdin: Readable = process.stdin): Promise<AudioSource> {
-  const size = file === '-' ? undefined : await fileSize(file);
-  const input: Readable = file === '-' ? stdin : createReadStream(file);
-  const reader = new ByteReader(input);
+  const stats = file === '-' ? undefined : await statFile(file);
+  const size = stats?.isFile() ? stats.size : undefined;
+  const input = file === '-' ? stdin : stats?.isFIFO() ? await openPipe(file) : createReadStream(file);
+  try {
+    return { ...(await findAudio(new ByteReader(input), size)), close: () => void input.destroy() };
+  } catch (error) {
+    input.destroy();
+    throw error;
+  }
+}
+
+/** @param size of the whole input in bytes, undefined when it is not known */
+async function findAudio(reader: ByteReader, size: number | undefined): Promise<Omit<AudioSource, 'close'>> {
   const head = await reader.peek(12);
   if (isWave(head)) {
     const dataBytes = await skipWaveHeader(reader);
-    return { samples: dataBytes === undefined ? undefined : wholeSamples(dataBytes), audio: reader.rest(dataBytes) };
+    return { samples: wholeSamples(dataBytes), audio: reader.rest(dataBytes) };
   }
   refuseOtherFormats(head);
-  return { samples: size === undefined ? undefined : wholeSamples(size), audio: reader.rest(undefined) };
+  return { samples: wholeSamples(size), audio: reader.rest(undefined) };
 }
 
-function wholeSamples(bytes: number): number {
-  return Math.floor(bytes / BYTES_PER_SAMPLE);
+function wholeSamples(bytes: number | undefined): number | undefined {
+  return bytes === undefined ? undefined : Math.floor(bytes / BYTES_PER_SAMPLE);
 }
 
-async function fileSize(file: string | URL): Promise<number> {
+/** A named pipe or `<(command)`: reading it as a file would block a thread, and a process waits for that on its exit. */
+async function openPipe(file: string | URL): Promise<Readable> {
+  return new Socket({ fd: await promisify(open)(file, 'r'), readable: true, writable: false });
+}
+
+async function statFile(file: string | URL): Promise<Stats> {
   try {
     const stats = await stat(file);
-    if (!stats.isDirectory()) return stats.size;
+    if (!stats.isDirectory()) return stats;
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     throw new AudioSourceError(`Cannot read ${file}: ${code === 'ENOENT' ? 'there is no such file' : code}.`);

@@ -44,6 +44,7 @@ export async function stream(file: string | undefined, options: StreamCommandOpt
   try {
     return await new Transcription(source, options, view).run();
   } finally {
+    source.close();
     view.close();
   }
 }

@@ -1,4 +1,4 @@
-import { Readable } from 'node:stream';
+import { PassThrough, Readable } from 'node:stream';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { AudioSourceError, openAudio } from '../../../src/cli/audio-source.ts';
@@ -96,5 +96,25 @@ describe('openAudio', () => {
     ['/', /directory/],
   ])('refuses %s', async (file, message) => {
     await expect(openAudio(file)).rejects.toThrow(message);
+  });
+
+  it('closes an input that stays open, and ends whoever waits for its audio', async () => {
+    const stdin = new PassThrough();
+    stdin.write(AUDIO);
+    const source = await openAudio('-', stdin);
+    const audio = source.audio[Symbol.asyncIterator]();
+    await audio.next();
+    const waiting = audio.next();
+    source.close();
+    await expect(waiting).rejects.toThrow(AudioSourceError);
+    expect(stdin.destroyed).toBe(true);
+    source.close();
+  });
+
+  it('closes an input that it refuses', async () => {
+    const stdin = new PassThrough();
+    stdin.write('fLaC and more of it');
+    await expect(openAudio('-', stdin)).rejects.toThrow(/FLAC/);
+    expect(stdin.destroyed).toBe(true);
   });
 });
