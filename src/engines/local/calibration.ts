@@ -40,6 +40,7 @@ function decode(model: VoskModel, sampleRate: number, gate: CallGate, audio: Buf
           reject(new Error('the calibration audio could not be decoded'));
           break;
         case 'opened':
+        case 'dropped':
         case 'result':
         case 'processed':
           break;

@@ -45,6 +45,7 @@ export interface LocalPoolState {
   readonly liveProcesses: number;
   /** Sessions that the live processes carry together. */
   readonly capacity: number;
+  /** Streams that are open or opening, also those that were given up while a process still has to open them. */
   readonly openStreams: number;
 }
 

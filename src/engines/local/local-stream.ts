@@ -51,7 +51,6 @@ export class LocalStream implements EngineStream {
   #processed = 0;
   #endSent = false;
   readonly #opened = Promise.withResolvers<void>();
-  #isOpened = false;
   #stalledTicks = 0;
 
   constructor(link: StreamLink) {
@@ -102,8 +101,6 @@ export class LocalStream implements EngineStream {
     if (this.#state === 'closed') return;
     switch (report.type) {
       case 'opened':
-        this.#isOpened = true;
-        this.#stalledTicks = 0;
         this.#opened.resolve();
         break;
       case 'result':
@@ -115,6 +112,9 @@ export class LocalStream implements EngineStream {
       case 'ended':
         this.#close();
         this.results.close();
+        break;
+      case 'dropped':
+        // The answer to an abort: a stream that is not closed is never dropped.
         break;
       case 'failed':
         this.#close();
@@ -140,9 +140,12 @@ export class LocalStream implements EngineStream {
     return oldest === undefined || !this.results.hasRoom ? 0 : now - oldest.writtenAt;
   }
 
-  /** To be called regularly: how many calls in a row found the process owing an answer and making no progress. */
+  /**
+   * To be called regularly: how many calls in a row found the process owing an answer and making no progress. That it
+   * owes the opening is not counted here, because a stream cannot tell whether it merely waits its turn.
+   */
   tick(): number {
-    const owesAnswer = !this.#isOpened || this.#sent > this.#processed || this.#endSent;
+    const owesAnswer = this.#sent > this.#processed || this.#endSent;
     this.#stalledTicks = owesAnswer ? this.#stalledTicks + 1 : 0;
     return this.#stalledTicks;
   }

@@ -20,7 +20,10 @@ export type ToRecogniser =
   | { readonly type: 'end'; readonly stream: number }
   | { readonly type: 'abort'; readonly stream: number };
 
-/** What a stream in a recogniser process reports. `ended` and `failed` are the last of a stream. */
+/**
+ * What a stream in a recogniser process reports. `ended`, `failed` and `dropped` are the last of a stream. Every `open`
+ * is answered, once and in order, by the first report of its stream: `opened`, `failed` or `dropped`.
+ */
 export type StreamReport =
   /** Ready for audio. */
   | { readonly type: 'opened' }
@@ -28,7 +31,9 @@ export type StreamReport =
   /** The stream's first `samples` samples are decoded; the results they gave were sent before. */
   | { readonly type: 'processed'; readonly samples: number }
   | { readonly type: 'ended' }
-  | { readonly type: 'failed' };
+  | { readonly type: 'failed' }
+  /** Aborted before it was opened; from now on it costs the process nothing. */
+  | { readonly type: 'dropped' };
 
 /** What a recogniser process tells the gateway. */
 export type FromRecogniser =

@@ -13,7 +13,7 @@ import { removePrivateModel } from './private-model.ts';
 const LOAD_TIMEOUT_MS = 30_000;
 /** Kept of what a process writes to its standard error: enough for a native fault's message. */
 const STDERR_TAIL_CHARACTERS = 4_096;
-/** How often a stream is looked at within the time that makes a process count as hung. */
+/** How often streams are looked at within the time that makes a process count as hung. */
 const HANG_TICKS = 20;
 
 export interface RecogniserProcessOptions {
@@ -51,6 +51,12 @@ export class RecogniserProcess {
   readonly #child: ChildProcess;
   readonly #listener: RecogniserProcessListener;
   readonly #streams = new Map<number, LocalStream>();
+  /**
+   * Streams whose `open` the process has not answered, also those that were aborted meanwhile. It makes one recogniser
+   * at a time, so all of them wait for the same native call.
+   */
+  readonly #opening = new Set<number>();
+  #stalledOpenTicks = 0;
   #nextStream = 1;
   #hung = false;
   #stopping = false;
@@ -96,8 +102,11 @@ export class RecogniserProcess {
     return this.#child.pid ?? -1;
   }
 
+  /** Streams that are open or opening, also those that were given up while the process still has to open them. */
   get openStreams(): number {
-    return this.#streams.size;
+    let givenUp = 0;
+    for (const id of this.#opening) if (!this.#streams.has(id)) givenUp++;
+    return this.#streams.size + givenUp;
   }
 
   /** Age in milliseconds of the oldest audio that is not decoded yet, over all streams. */
@@ -121,6 +130,7 @@ export class RecogniserProcess {
       processed: (lagMs) => this.#listener.processed(lagMs),
     });
     this.#streams.set(id, stream);
+    this.#opening.add(id);
     this.#send({ type: 'open', stream: id });
     this.#listener.streamsChanged();
     return stream;
@@ -204,7 +214,8 @@ export class RecogniserProcess {
   }
 
   #killIfHung(): void {
-    let stalledTicks = 0;
+    this.#stalledOpenTicks = this.#opening.size > 0 ? this.#stalledOpenTicks + 1 : 0;
+    let stalledTicks = this.#stalledOpenTicks;
     for (const stream of this.#streams.values()) stalledTicks = Math.max(stalledTicks, stream.tick());
     if (stalledTicks < HANG_TICKS) return;
     this.#hung = true;
@@ -224,11 +235,19 @@ export class RecogniserProcess {
         );
         break;
       case 'stream':
+        this.#openAnswered(message.stream);
         this.#streams.get(message.stream)?.receive(message.report);
         break;
       default:
         message satisfies never;
     }
+  }
+
+  /** Any report of a stream says that it is not being opened any more. */
+  #openAnswered(stream: number): void {
+    if (!this.#opening.delete(stream)) return;
+    this.#stalledOpenTicks = 0;
+    if (!this.#streams.has(stream)) this.#listener.streamsChanged();
   }
 
   #send(message: ToRecogniser): void {

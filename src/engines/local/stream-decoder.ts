@@ -38,19 +38,20 @@ export class StreamDecoder {
     this.#utterances = new Utterances(sampleRate);
   }
 
-  /** Makes the recogniser and reports `opened`. To be called once, first. */
+  /** Makes the recogniser and reports `opened`, `failed` or `dropped`. To be called once, first. */
   async open(): Promise<void> {
     this.#running = true;
-    try {
-      this.#recogniser = await this.#model.open(this.#sampleRate);
-      if (!this.#closed) this.#report({ type: 'opened' });
-    } catch {
+    this.#recogniser = await this.#model.open(this.#sampleRate, () => this.#closed).catch(() => undefined);
+    this.#running = false;
+    if (this.#closed) {
+      this.#free();
+      this.#report({ type: 'dropped' });
+    } else if (this.#recogniser === undefined) {
       this.#close({ type: 'failed' });
-    } finally {
-      this.#running = false;
-      if (this.#closed) this.#free();
+    } else {
+      this.#report({ type: 'opened' });
+      await this.#run();
     }
-    await this.#run();
   }
 
   /** Takes more audio: whole samples. */
@@ -65,7 +66,7 @@ export class StreamDecoder {
     void this.#run();
   }
 
-  /** Drops the stream; nothing is reported any more. */
+  /** Drops the stream; nothing is reported any more, except `dropped` by an `open` that this cuts short. */
   abort(): void {
     this.#close();
     if (!this.#running) this.#free();

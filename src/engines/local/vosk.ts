@@ -84,12 +84,16 @@ export class VoskModel {
 
   /**
    * A recogniser of one stream at `sampleRate` hertz. Owned by the caller, who frees it. Takes 70 ms of processor time
-   * (libvosk derives matrices from the model each time) on a thread of libuv's pool.
+   * (libvosk derives matrices from the model each time) on a thread of libuv's pool. Undefined, at no cost, when
+   * `isUnwanted` says so once the turn has come: streams that were given up must not delay those that were not.
    */
-  async open(sampleRate: number): Promise<VoskRecogniser> {
-    const recogniser = await this.#counting.run(() =>
-      promised<Pointer>((done) => this.#functions.newRecogniser.async(this.#model, sampleRate, done)),
+  async open(sampleRate: number, isUnwanted: () => boolean): Promise<VoskRecogniser | undefined> {
+    const recogniser = await this.#counting.run(async () =>
+      isUnwanted()
+        ? undefined
+        : promised<Pointer>((done) => this.#functions.newRecogniser.async(this.#model, sampleRate, done)),
     );
+    if (recogniser === undefined) return undefined;
     if (!recogniser) throw new Error('libvosk could not make a recogniser');
     this.#functions.setWords(recogniser, 1);
     return new VoskRecogniser(this.#functions, recogniser, this.#counting);

@@ -78,8 +78,26 @@ describe('faults of recogniser processes', { timeout: 15_000 }, () => {
     expect(engine.recogniserPids).not.toContain(pid);
   });
 
+  it.skipIf(process.platform === 'win32')('kill a process that stops answering while it opens a stream', async () => {
+    const engine = await start({ processes: 1, hangTimeoutMs: 400 });
+    const [pid] = engine.recogniserPids;
+    kill(pid, 'SIGSTOP');
+    const stream = await openStream(engine);
+    await expect(collect(stream)).rejects.toMatchObject({ code: 'engine_unavailable', retryable: true });
+    await vi.waitFor(() => expect(engine.recogniserPids).toHaveLength(1), WAIT);
+    expect(engine.recogniserPids).not.toContain(pid);
+  });
+
+  it.skipIf(process.platform === 'win32')('kill a process that hangs on an open that was given up', async () => {
+    const engine = await start({ processes: 1, hangTimeoutMs: 400 });
+    const [pid] = engine.recogniserPids;
+    kill(pid, 'SIGSTOP');
+    await expect(openStream(engine, false, AbortSignal.timeout(1))).rejects.toThrow();
+    await vi.waitFor(() => expect(engine.recogniserPids).not.toContain(pid), WAIT);
+  });
+
   it.skipIf(process.platform === 'win32')('shed new sessions while audio lags behind', async () => {
-    const engine = await start({ processes: 1 });
+    const engine = await start({ processes: 1, sessionsPerProcess: 1_000 });
     const [pid] = engine.recogniserPids;
     const stream = await openStream(engine);
     kill(pid, 'SIGSTOP');

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { LocalEngine, LocalPoolState } from '../../../../src/engines/local/local-engine.ts';
 import { collect, openStream, SPEECH, startEngine, transcribe, write } from './support.ts';
 
@@ -70,6 +70,13 @@ describe('LocalEngine', () => {
     await expect(openStream(engine)).rejects.toMatchObject({ code: 'engine_unavailable' });
   });
 
+  it('counts an open that was given up until its recogniser process is done with it', async () => {
+    for (let open = 0; open < 2; open++) await startAndLeave(engine);
+    await expect(openStream(engine)).rejects.toMatchObject({ message: expect.stringContaining('All 2 places') });
+    await expect.poll(() => engine.state.openStreams).toBe(0);
+    await openStream(engine);
+  });
+
   it('frees the place of a stream that ended or was aborted', async () => {
     const ended = await openStream(engine);
     const aborted = await openStream(engine);
@@ -128,6 +135,36 @@ describe('LocalEngine', () => {
   });
 });
 
+describe('LocalEngine with many opens at once', () => {
+  let engine: LocalEngine | undefined;
+  afterEach(() => engine?.close());
+
+  it('opens at once after many clients that started and left', async () => {
+    engine = await startEngine({ processes: 1, sessionsPerProcess: 1_000 });
+    for (let client = 0; client < 250; client++) await startAndLeave(engine);
+    const before = performance.now();
+    await openStream(engine);
+    // One recogniser may be under way and one is ours, of 70 ms each; for all clients it took over 10 s.
+    expect(performance.now() - before).toBeLessThan(2_000);
+  });
+
+  it('does not take a process for hung whose streams wait their turn to be opened', async () => {
+    const hangTimeoutMs = 500;
+    const exited = vi.fn();
+    engine = await startEngine({
+      processes: 1,
+      sessionsPerProcess: 100,
+      hangTimeoutMs,
+      observer: { poolChanged: () => {}, recogniserExited: exited, audioProcessed: () => {} },
+    });
+    const before = performance.now();
+    const streams = await Promise.all(Array.from({ length: 25 }, () => openStream(engine as LocalEngine)));
+    expect(performance.now() - before).toBeGreaterThan(hangTimeoutMs);
+    expect(exited).not.toHaveBeenCalled();
+    for (const stream of streams) stream.abort();
+  });
+});
+
 describe('LocalEngine.start', () => {
   it('measures a capacity on the calibration audio', async () => {
     const engine = await startEngine({ calibrationAudio: SPEECH });
@@ -139,3 +176,11 @@ describe('LocalEngine.start', () => {
     }
   });
 });
+
+/** A client that starts a session and is gone before its stream is open. */
+async function startAndLeave(engine: LocalEngine): Promise<void> {
+  const gone = new AbortController();
+  const opening = openStream(engine, false, gone.signal);
+  gone.abort();
+  await expect(opening).rejects.toThrow();
+}

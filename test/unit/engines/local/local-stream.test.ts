@@ -94,8 +94,7 @@ describe('LocalStream', () => {
 
   it('counts the ticks in which an answer is owed and nothing comes', async () => {
     const stream = new LocalStream(new FakeLink());
-    expect([stream.tick(), stream.tick()]).toEqual([1, 2]);
-    stream.receive({ type: 'opened' });
+    // The stream may merely wait its turn to be opened: its process counts that.
     expect([stream.tick(), stream.tick()]).toEqual([0, 0]);
     await stream.write(second());
     expect([stream.tick(), stream.tick()]).toEqual([1, 2]);
