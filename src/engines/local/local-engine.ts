@@ -5,6 +5,7 @@ import { SAMPLE_RATE } from '../../protocol/audio.ts';
 import type { Engine, EngineCapabilities, EngineStream, EngineStreamOptions } from '../engine.ts';
 import { assertSupported } from '../supported.ts';
 import { findInstallation } from './installation.ts';
+import { KeptPlaces } from './kept-places.ts';
 import type { LocalStream } from './local-stream.ts';
 import { RecogniserPool } from './recogniser-pool.ts';
 
@@ -72,13 +73,14 @@ export interface LocalEngineOptions {
 export class LocalEngine implements Engine {
   readonly capabilities: EngineCapabilities;
   readonly #pool: RecogniserPool;
+  readonly #keptPlaces: KeptPlaces;
   readonly #processes: number;
   /** Sessions that all processes carry together when all live. */
   readonly #fullCapacity: number;
   readonly #observer: LocalEngineObserver | undefined;
   #closed: Promise<void> | undefined;
 
-  private constructor(options: LocalEngineOptions, processes: number, pool: RecogniserPool) {
+  private constructor(options: LocalEngineOptions, processes: number, pool: RecogniserPool, keptPlaces: KeptPlaces) {
     this.capabilities = {
       name: 'local',
       languages: [options.languageCode],
@@ -89,6 +91,7 @@ export class LocalEngine implements Engine {
       maxStreamMs: undefined,
     };
     this.#pool = pool;
+    this.#keptPlaces = keptPlaces;
     this.#processes = processes;
     this.#fullCapacity = fullCapacity(options, processes, pool.cpuPerAudioSecond);
     this.#observer = options.observer;
@@ -108,6 +111,7 @@ export class LocalEngine implements Engine {
     const cores = availableParallelism();
     // One core is left to the gateway where there are several.
     const processes = options.processes ?? Math.max(1, cores - 1);
+    const keptPlaces = new KeptPlaces();
     let reportPool = () => {};
     const pool = await RecogniserPool.start({
       processes,
@@ -122,6 +126,7 @@ export class LocalEngine implements Engine {
       log: options.log,
       listener: {
         streamsChanged: () => reportPool(),
+        sessionBroken: () => keptPlaces.keep(),
         processed: (lagMs) => options.observer?.audioProcessed(lagMs),
         processReady: () => reportPool(),
         processExited: () => {
@@ -130,7 +135,7 @@ export class LocalEngine implements Engine {
         },
       },
     });
-    const engine = new LocalEngine(options, processes, pool);
+    const engine = new LocalEngine(options, processes, pool, keptPlaces);
     reportPool = () => engine.#reportPool();
     options.log.info(
       { processes, capacity: engine.state.capacity, cpu_per_session: pool.cpuPerAudioSecond },
@@ -155,11 +160,18 @@ export class LocalEngine implements Engine {
     signal.throwIfAborted();
     assertSupported(this.capabilities, options);
     if (this.#closed !== undefined) throw new GatewayError('engine_unavailable', 'The local engine is closed.');
-    if (options.continuation) return whenOpened((await this.#pool.whenLive(signal)).open(), signal);
+    if (options.continuation) return this.#continue(signal);
     this.#checkRoom();
     const recogniser = this.#pool.leastLoaded();
     if (recogniser === undefined) throw refusal('No recogniser process is running; one is being started.');
     return whenOpened(recogniser.open(), signal);
+  }
+
+  async #continue(signal: AbortSignal): Promise<EngineStream> {
+    const stream = await whenOpened((await this.#pool.whenLive(signal)).open(), signal);
+    // Not before: a session that gives this open up, because it takes too long, tries again and needs its place still.
+    this.#keptPlaces.takeBack();
+    return stream;
   }
 
   close(): Promise<void> {
@@ -169,8 +181,11 @@ export class LocalEngine implements Engine {
 
   #checkRoom(): void {
     const { capacity, openStreams, liveProcesses } = this.state;
-    if (liveProcesses > 0 && openStreams >= capacity) {
-      throw refusal(`All ${capacity} places of the local engine are taken (${openStreams} streams are open).`);
+    const { count: kept } = this.#keptPlaces;
+    if (liveProcesses > 0 && openStreams + kept >= capacity) {
+      throw refusal(
+        `All ${capacity} places of the local engine are taken (${openStreams} streams are open, ${kept} recover).`,
+      );
     }
     const lagMs = Math.round(this.#pool.lagMs);
     if (lagMs > SHEDDING_LAG_MS) {

@@ -16,8 +16,8 @@ export interface StreamLink {
   audio(audio: Buffer): void;
   end(): void;
   abort(): void;
-  /** The stream is over, in whichever way. Called once. */
-  closed(): void;
+  /** The stream is over, in whichever way; `brokenBy` says why, if it was neither ended nor aborted. Called once. */
+  closed(brokenBy?: GatewayError): void;
   /** Audio was decoded `lagMs` milliseconds after it was given to `write`. */
   processed(lagMs: number): void;
 }
@@ -117,8 +117,7 @@ export class LocalStream implements EngineStream {
         // The answer to an abort: a stream that is not closed is never dropped.
         break;
       case 'failed':
-        this.#close();
-        this.results.close(new GatewayError('engine_unavailable', 'The recogniser failed on this stream.'));
+        this.#closeBroken(new GatewayError('engine_unavailable', 'The recogniser failed on this stream.'));
         break;
       default:
         report satisfies never;
@@ -129,8 +128,7 @@ export class LocalStream implements EngineStream {
   break(error: GatewayError): void {
     if (this.#state === 'closed') return;
     this.#link.abort();
-    this.#close();
-    this.results.close(error);
+    this.#closeBroken(error);
   }
 
   /** Age in milliseconds of the oldest audio that is not decoded yet; 0 when there is none. */
@@ -181,14 +179,19 @@ export class LocalStream implements EngineStream {
     this.#pump();
   }
 
+  #closeBroken(error: GatewayError): void {
+    this.#close(error);
+    this.results.close(error);
+  }
+
   /** The only way into `closed`. A writer that waits is let go, because the break is told by `results`. */
-  #close(): void {
+  #close(brokenBy?: GatewayError): void {
     this.#state = 'closed';
     this.#opened.resolve();
     this.#marks = [];
     const waiting = this.#waiting;
     this.#waiting = [];
     for (const { resolve } of waiting) resolve();
-    this.#link.closed();
+    this.#link.closed(brokenBy);
   }
 }

@@ -31,6 +31,8 @@ export interface RecogniserProcessOptions {
 export interface RecogniserProcessListener {
   /** A stream was opened or closed. */
   streamsChanged(): void;
+  /** A stream broke, and its session can be expected to open another. */
+  sessionBroken(): void;
   /** Audio was decoded `lagMs` milliseconds after it was given. */
   processed(lagMs: number): void;
 }
@@ -123,8 +125,9 @@ export class RecogniserProcess {
       audio: (audio) => this.#send({ type: 'audio', stream: id, audio }),
       end: () => this.#send({ type: 'end', stream: id }),
       abort: () => this.#send({ type: 'abort', stream: id }),
-      closed: () => {
+      closed: (brokenBy) => {
         this.#streams.delete(id);
+        if (brokenBy?.retryable) this.#listener.sessionBroken();
         this.#listener.streamsChanged();
       },
       processed: (lagMs) => this.#listener.processed(lagMs),

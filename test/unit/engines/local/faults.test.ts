@@ -49,6 +49,47 @@ describe('faults of recogniser processes', { timeout: 15_000 }, () => {
     expect(await transcribe(await openStream(engine), SPEECH)).toBe('go forward ten meters');
   });
 
+  it('keep the places of the broken sessions until they continue', async () => {
+    const engine = await start({ processes: 2, sessionsPerProcess: 2 });
+    const [doomedPid] = engine.recogniserPids;
+    const streams = [await openStream(engine), await openStream(engine), await openStream(engine)];
+    const outcomes = Promise.allSettled(streams.map((stream) => collect(stream)));
+    kill(doomedPid, 'SIGKILL');
+    await vi.waitFor(() => expect(engine.state.liveProcesses).toBe(1), WAIT);
+    await vi.waitFor(() => expect(engine.state).toMatchObject({ liveProcesses: 2, openStreams: 1 }), WAIT);
+    // Two of the three are on their way back, so one place of four is free.
+    const newcomer = await openStream(engine);
+    await expect(openStream(engine)).rejects.toMatchObject({ message: expect.stringContaining('All 4 places') });
+    await openStream(engine, true);
+    await expect(openStream(engine)).rejects.toMatchObject({ message: expect.stringContaining('All 4 places') });
+    await openStream(engine, true);
+    // Nobody is on the way back any more: a place that becomes free is free.
+    newcomer.abort();
+    await openStream(engine);
+    for (const stream of streams) stream.abort();
+    await outcomes;
+  });
+
+  it.skipIf(process.platform === 'win32')('keep the place of a session that gives up a slow continuation', async () => {
+    const engine = await start({ processes: 1, sessionsPerProcess: 1 });
+    const [pid] = engine.recogniserPids;
+    await openStream(engine);
+    kill(pid, 'SIGKILL');
+    await vi.waitFor(() => expect(engine.recogniserPids).not.toContain(pid), WAIT);
+    await vi.waitFor(() => expect(engine.state.liveProcesses).toBe(1), WAIT);
+    const [nextPid] = engine.recogniserPids;
+    kill(nextPid, 'SIGSTOP');
+    const tooLate = new AbortController();
+    const opening = expect(openStream(engine, true, tooLate.signal)).rejects.toThrow();
+    await vi.waitFor(() => expect(engine.state.openStreams).toBe(1), WAIT);
+    tooLate.abort();
+    await opening;
+    kill(nextPid, 'SIGCONT');
+    await vi.waitFor(() => expect(engine.state.openStreams).toBe(0), WAIT);
+    await expect(openStream(engine)).rejects.toMatchObject({ message: expect.stringContaining('All 1 places') });
+    await openStream(engine, true);
+  });
+
   it('make a continuation wait for the next process, and a new session come back later', async () => {
     const engine = await start({ processes: 1 });
     const [pid] = engine.recogniserPids;

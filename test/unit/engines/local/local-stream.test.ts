@@ -5,6 +5,7 @@ import { GatewayError } from '../../../../src/errors.ts';
 
 class FakeLink implements StreamLink {
   readonly sent: string[] = [];
+  brokenBy: GatewayError | undefined;
   samples = 0;
   audio(audio: Buffer): void {
     this.samples += audio.length / 2;
@@ -15,7 +16,8 @@ class FakeLink implements StreamLink {
   abort(): void {
     this.sent.push('abort');
   }
-  closed(): void {
+  closed(brokenBy?: GatewayError): void {
+    this.brokenBy = brokenBy;
     this.sent.push('closed');
   }
   processed(): void {}
@@ -82,6 +84,19 @@ describe('LocalStream', () => {
     await waiting;
     await stream.write(second());
     expect(link).toMatchObject({ samples: 16_000, sent: ['abort', 'closed'] });
+  });
+
+  it('tells its process why it broke, and no reason when it ended or was aborted', () => {
+    const outcome = (over: (stream: LocalStream) => void) => {
+      const link = new FakeLink();
+      over(new LocalStream(link));
+      return [link.sent.at(-1), link.brokenBy?.code];
+    };
+    const gone = new GatewayError('engine_unavailable', 'gone');
+    expect(outcome((stream) => stream.break(gone))).toEqual(['closed', 'engine_unavailable']);
+    expect(outcome((stream) => stream.receive({ type: 'failed' }))).toEqual(['closed', 'engine_unavailable']);
+    expect(outcome((stream) => stream.receive({ type: 'ended' }))).toEqual(['closed', undefined]);
+    expect(outcome((stream) => stream.abort())).toEqual(['closed', undefined]);
   });
 
   it('is aborted by a reader that leaves', async () => {
