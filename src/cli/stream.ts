@@ -49,7 +49,10 @@ export async function stream(file: string | undefined, options: StreamCommandOpt
   }
 }
 
-/** One run of the command. Whatever happens first, an event or a signal, settles the exit status. */
+/**
+ * One run of the command. Whatever happens first, an event or a signal, settles the exit status; once interrupted it is
+ * that of an interrupted command, whatever becomes of the last finals.
+ */
 class Transcription {
   readonly #source: AudioSource;
   readonly #options: StreamCommandOptions;
@@ -57,6 +60,8 @@ class Transcription {
   readonly #socket: ClientSocket;
   readonly #outcome = Promise.withResolvers<ExitStatus>();
   readonly #stopSending = new AbortController();
+  #started = false;
+  #stopSent = false;
   #interrupted = false;
   #lost = false;
 
@@ -92,15 +97,16 @@ class Transcription {
     if (json) socket.onAny((event, data) => process.stdout.write(`${JSON.stringify({ event, ...data })}\n`));
     socket.on('connect_error', (error) => {
       this.#view.note(`Cannot reach ${url}: ${reasonOf(error)}. Is the gateway running? "npm start" runs one here.`);
-      this.#outcome.resolve(EXIT.unreachable);
+      this.#finish(EXIT.unreachable);
     });
     socket.on('disconnect', (reason) => {
       if (reason === 'io client disconnect') return;
       this.#view.note(`The connection was lost: ${reason}.`);
-      this.#outcome.resolve(EXIT.unreachable);
+      this.#finish(EXIT.unreachable);
     });
     socket.on('connected', () => socket.emit('start_transcription', { language_code: language }));
     socket.on('transcription_started', (event) => {
+      this.#started = true;
       this.#view.note(`Transcribing, language ${event.language_code}.`);
       this.#send().catch((error: unknown) => this.#sendingFailed(error));
     });
@@ -109,14 +115,15 @@ class Transcription {
       this.#lost = true;
       this.#view.note(`Audio from ${event.from_ms} to ${event.to_ms} ms was lost: ${event.reason}.`);
     });
-    socket.on('transcription_stopped', () => {
-      if (this.#interrupted) this.#outcome.resolve(EXIT.interrupted);
-      else this.#outcome.resolve(this.#lost ? EXIT.failed : EXIT.ok);
-    });
+    socket.on('transcription_stopped', () => this.#finish(this.#lost ? EXIT.failed : EXIT.ok));
     socket.on('error', (event) => {
       this.#view.note(describe(event));
-      this.#outcome.resolve(EXIT.failed);
+      this.#finish(EXIT.failed);
     });
+  }
+
+  #finish(status: ExitStatus): void {
+    this.#outcome.resolve(this.#interrupted ? EXIT.interrupted : status);
   }
 
   async #send(): Promise<void> {
@@ -129,6 +136,8 @@ class Transcription {
     for await (const chunk of chunksOf(this.#source.audio)) {
       if (this.#options.fast) {
         if (waiting.size >= FAST_WINDOW) await Promise.race(waiting);
+        // After the stop a chunk would only be answered with an error.
+        if (this.#stopSending.signal.aborted) return;
         const answered = this.#emitChunk(chunk).finally(() => waiting.delete(answered));
         waiting.add(answered);
       } else {
@@ -137,10 +146,16 @@ class Transcription {
         await delay(Math.max(0, due - performance.now()), undefined, { signal: this.#stopSending.signal });
         this.#socket.emit('audio_chunk', { chunk });
       }
-      if (this.#stopSending.signal.aborted) return;
       sent += chunk.length / BYTES_PER_SAMPLE;
       this.#view.progress(samplesToMs(sent), totalMs);
     }
+    this.#stop();
+  }
+
+  /** Asks for the last finals, once: a second stop would be answered with an error and end the wait for them. */
+  #stop(): void {
+    if (this.#stopSent) return;
+    this.#stopSent = true;
     this.#socket.emit('stop_transcription');
   }
 
@@ -155,18 +170,23 @@ class Transcription {
   #sendingFailed(error: unknown): void {
     if (this.#stopSending.signal.aborted) return;
     this.#view.note(error instanceof AudioSourceError ? error.message : `Sending failed: ${reasonOf(error)}.`);
-    this.#outcome.resolve(EXIT.usage);
+    this.#finish(EXIT.usage);
   }
 
-  /** The first Ctrl-C stops the sending and waits for the last finals, the second one does not wait. */
+  /**
+   * The first Ctrl-C stops the sending and waits for the last finals, the second one does not wait. There are no finals
+   * to wait for before a session has started.
+   */
   #interrupt(): void {
-    if (this.#interrupted || !this.#socket.connected) {
+    const waits = this.#started && !this.#interrupted;
+    this.#interrupted = true;
+    this.#stopSending.abort();
+    if (!waits) {
       this.#outcome.resolve(EXIT.interrupted);
       return;
     }
-    this.#interrupted = true;
-    this.#stopSending.abort();
-    this.#socket.emit('stop_transcription');
+    this.#view.note('Interrupted: waiting for the last finals. Press Ctrl-C again to leave them.');
+    this.#stop();
     setTimeout(() => this.#outcome.resolve(EXIT.interrupted), INTERRUPT_GRACE_MS).unref();
   }
 }
