@@ -28,12 +28,19 @@ const OUR_PREFIX = 'GATEWAY_';
 const KUBERNETES_SERVICE_VARIABLE =
   /^GATEWAY_(?:\w+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)$/;
 
-/** The bare `GATEWAY_PORT` of the same family is told from somebody's mistaken PORT by its value, a URL. */
+/**
+ * The bare `GATEWAY_PORT` of the same family is told by its value, a URL. Its name may be that of a setting: a Service
+ * named "gateway-admin" brings GATEWAY_ADMIN_PORT.
+ */
 const KUBERNETES_PORT_URL = /^(?:tcp|udp|sctp):\/\//;
 
+function isKubernetesPort(variable: string, value: string): boolean {
+  return variable.endsWith('_PORT') && KUBERNETES_PORT_URL.test(value);
+}
+
 /**
- * Reads the whole configuration. An unset or empty variable means the default: an empty one is how compose files and
- * charts say "not given".
+ * Reads the whole configuration. A variable that is unset, empty, or injected by Kubernetes means the default: an empty
+ * one is how compose files and charts say "not given".
  *
  * @throws ConfigError that lists every fault by name and value
  */
@@ -45,7 +52,7 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
   for (const [key, definition] of Object.entries(SETTINGS)) {
     known.add(definition.variable);
     const value = environment[definition.variable];
-    if (value === undefined || value === '') {
+    if (value === undefined || value === '' || isKubernetesPort(definition.variable, value)) {
       values[key] = definition.default;
       continue;
     }
@@ -56,8 +63,7 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
 
   for (const [variable, value] of Object.entries(environment)) {
     if (!variable.startsWith(OUR_PREFIX) || known.has(variable) || value === undefined) continue;
-    if (KUBERNETES_SERVICE_VARIABLE.test(variable)) continue;
-    if (variable.endsWith('_PORT') && KUBERNETES_PORT_URL.test(value)) continue;
+    if (KUBERNETES_SERVICE_VARIABLE.test(variable) || isKubernetesPort(variable, value)) continue;
     faults.push({ variable, value, problem: unknownVariable(variable, known) });
   }
 

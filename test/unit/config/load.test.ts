@@ -74,6 +74,15 @@ describe('loadConfig', () => {
     expect(loadConfig(injected)).toEqual(loadConfig({}));
   });
 
+  it.each(['tcp', 'udp', 'sctp'])('takes a setting that Kubernetes overwrote with a %s URL as not given', (scheme) => {
+    const injected = { GATEWAY_ADMIN_PORT: `${scheme}://10.0.0.1:9464`, GATEWAY_ADMIN_SERVICE_HOST: '10.0.0.1' };
+    expect(loadConfig(injected)).toEqual(loadConfig({}));
+  });
+
+  it('takes such a URL in PORT for a mistake, for no Service name injects that variable', () => {
+    expect(faultsOf({ PORT: 'tcp://10.0.0.1:5001' }).message).toContain('PORT="tcp://10.0.0.1:5001" must be');
+  });
+
   it('refuses the same port for clients and administrators', () => {
     expect(faultsOf({ PORT: '9464' }).message).toContain('GATEWAY_ADMIN_PORT="9464" must differ from PORT');
   });
