@@ -9,15 +9,9 @@ import { parseAudioChunk, parseStart } from '../protocol/payloads.ts';
 import type { SessionRegistry } from '../session/registry.ts';
 import type { Session, SessionEnd, SessionGap, SessionSink } from '../session/session.ts';
 import { Presenter, type SessionFacts } from './presenter.ts';
+import { SendQueue } from './send-queue.ts';
 
 type GatewaySocket = Socket<ClientToServerEvents, ServerToClientEvents>;
-
-/** Packets that wait for a client's network before partials are left out; the next one says all that it said. */
-const SKIP_PARTIALS_AT = 32;
-/** Packets that wait before the client is taken for dead and cut: several minutes of finals. */
-const CUT_CLIENT_AT = 1_024;
-/** A burst of results fills the same queue for a moment, so that a client is cut only after this time, in milliseconds. */
-const CUT_CLIENT_AFTER_MS = 5_000;
 
 export interface ConnectionOptions {
   readonly socket: GatewaySocket;
@@ -43,30 +37,25 @@ interface Running {
 export class Connection {
   readonly #options: ConnectionOptions;
   readonly #presenter: Presenter;
+  readonly #sendQueue: SendQueue;
   #running: Running | undefined;
-  /** Packets that wait for the client's network. */
-  #waiting = 0;
-  /** Since when the first of them waits, in milliseconds of the monotonic clock. */
-  #waitingSince = 0;
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
     this.#presenter = new Presenter(options.protocol, options.socket.id);
+    this.#sendQueue = new SendQueue(options.socket.conn, (waiting) => this.#cut(waiting));
   }
 
   /** Greets the client and listens to it until it is gone. */
   serve(): void {
     const { limits, socket } = this.#options;
-    socket.conn.on('packetCreate', () => {
-      if (this.#waiting++ === 0) this.#waitingSince = performance.now();
-    });
-    socket.conn.on('flush', () => {
-      this.#waiting = 0;
-    });
     socket.on('start_transcription', (...args: unknown[]) => this.#handle(args, (data, ack) => this.#start(data, ack)));
     socket.on('audio_chunk', (...args: unknown[]) => this.#handle(args, (data, ack) => this.#audio(data, ack)));
     socket.on('stop_transcription', (...args: unknown[]) => this.#handle(args, (_, ack) => this.#stop(ack)));
-    socket.on('disconnect', () => this.#running?.session.abort());
+    socket.on('disconnect', () => {
+      this.#sendQueue.close();
+      this.#running?.session.abort();
+    });
     socket.emit('connected', this.#presenter.connected(limits));
   }
 
@@ -152,6 +141,7 @@ export class Connection {
     const running = this.#running;
     // Cleared first: whoever hears of the end may start the next session at once.
     this.#running = undefined;
+    if (end.reason === 'disconnected') return;
     if (end.error === undefined) {
       this.#options.socket.emit('transcription_stopped', this.#presenter.stopped(facts, end));
       running?.stopAck?.({ ok: true, session_id: facts.sessionId });
@@ -163,19 +153,21 @@ export class Connection {
     running?.stopAck?.({ ok: false, error });
   }
 
-  /** False for a partial that would only pile up; a client that reads nothing at all is cut. */
+  /** False for a partial that would only pile up. */
   #mayEmit(isPartial: boolean): boolean {
-    const { log, metrics, socket } = this.#options;
-    const isDead = this.#waiting >= CUT_CLIENT_AT && performance.now() - this.#waitingSince > CUT_CLIENT_AFTER_MS;
-    if (isDead) {
-      log.warn({ waiting_packets: this.#waiting }, 'client does not read; connection cut');
-      metrics.slowConnectionsTotal.inc();
-      socket.disconnect(true);
-      return false;
-    }
-    if (!isPartial || this.#waiting < SKIP_PARTIALS_AT) return true;
-    metrics.partialsSkippedTotal.inc();
+    if (!isPartial || !this.#sendQueue.isLong) return true;
+    this.#options.metrics.partialsSkippedTotal.inc();
     return false;
+  }
+
+  /** The client reads nothing any more: what waits for it is thrown away with the connection. */
+  #cut(waitingPackets: number): void {
+    const { log, metrics, socket } = this.#options;
+    log.warn({ waiting_packets: waitingPackets }, 'client does not read; connection cut');
+    metrics.slowConnectionsTotal.inc();
+    socket.disconnect();
+    // Not `disconnect(true)`, which would wait for the client to take what it does not take.
+    socket.conn.close(true);
   }
 
   #handle(args: unknown[], act: (data: unknown, ack: Ack) => void): void {

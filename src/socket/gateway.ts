@@ -1,7 +1,8 @@
+import { once } from 'node:events';
 import type { Server as HttpServer } from 'node:http';
 import type { Socket as TcpSocket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Server } from 'socket.io';
+import { Server, type Socket } from 'socket.io';
 import type { Engine } from '../engines/engine.ts';
 import type { Logger } from '../log.ts';
 import type { Metrics } from '../metrics/metrics.ts';
@@ -36,11 +37,10 @@ export class SocketGateway {
   readonly #io: Server<ClientToServerEvents, ServerToClientEvents>;
   /** TCP connections, WebSockets included. */
   readonly #tcp = new Set<TcpSocket>();
-  /** Resolved by each connection's transport once it is closed. */
-  readonly #closing = new Set<Promise<void>>();
+  /** The transports of clients; one outlives the sockets that its client opens and closes on it. */
+  readonly #transports = new Set<Socket['conn']>();
 
   constructor(options: GatewayOptions) {
-    const { metrics } = options;
     this.#io = new Server(options.http, {
       path: '/socket.io',
       serveClient: true,
@@ -54,18 +54,18 @@ export class SocketGateway {
       this.#tcp.add(socket);
       socket.once('close', () => this.#tcp.delete(socket));
     });
+    this.#io.engine.on('connection', (transport: Socket['conn']) => {
+      this.#transports.add(transport);
+      transport.once('close', () => this.#transports.delete(transport));
+    });
     this.#io.on('connection', (socket) => {
-      const { protocol } = readHandshake(socket.handshake);
-      const labels = { protocol: String(protocol) };
-      metrics.connections.inc(labels);
-      metrics.connectionsTotal.inc(labels);
-      socket.on('disconnect', () => metrics.connections.dec(labels));
-      const closed = new Promise<void>((resolve) => {
-        socket.conn.once('close', () => resolve());
-      }).finally(() => this.#closing.delete(closed));
-      this.#closing.add(closed);
-      const log = options.log.child({ connection_id: socket.id });
-      new Connection({ ...options, socket, protocol, log }).serve();
+      try {
+        this.#serve(socket, options);
+      } catch (error) {
+        // One client's handshake must not end the process that serves all others.
+        options.log.error({ err: error, connection_id: socket.id }, 'connection could not be served');
+        socket.disconnect(true);
+      }
     });
   }
 
@@ -74,12 +74,24 @@ export class SocketGateway {
    * `Server.close` throws away what a connection has not sent yet: the trailing finals.
    */
   async close(): Promise<void> {
+    const transports = [...this.#transports].map((transport) => once(transport, 'close'));
     this.#io.disconnectSockets(true);
-    await Promise.race([Promise.all(this.#closing), delay(LAST_WORDS_MS, undefined, { ref: false })]);
+    await Promise.race([Promise.all(transports), delay(LAST_WORDS_MS, undefined, { ref: false })]);
     const closed = this.#io.close();
     await Promise.race([closed, delay(LAST_WORDS_MS, undefined, { ref: false })]);
     // A client whose network is gone answers no closing handshake; waiting for it would outlast the drain.
     for (const socket of this.#tcp) socket.destroy();
     await closed;
+  }
+
+  #serve(socket: Socket<ClientToServerEvents, ServerToClientEvents>, options: GatewayOptions): void {
+    const { protocol } = readHandshake(socket.handshake);
+    const { connections, connectionsTotal } = options.metrics;
+    const labels = { protocol: String(protocol) };
+    connections.inc(labels);
+    connectionsTotal.inc(labels);
+    socket.on('disconnect', () => connections.dec(labels));
+    const log = options.log.child({ connection_id: socket.id });
+    new Connection({ ...options, socket, protocol, log }).serve();
   }
 }

@@ -1,3 +1,4 @@
+import type { EngineEntity, EngineItem, LanguageScore } from '../engines/engine.ts';
 import type { GatewayError } from '../errors.ts';
 import { MAX_CHUNK_BYTES, samplesToMs } from '../protocol/audio.ts';
 import type {
@@ -5,6 +6,7 @@ import type {
   ErrorEvent,
   GapEvent,
   ProtocolVersion,
+  ResultEntity,
   ResultEvent,
   ResultItem,
   StartedEvent,
@@ -61,15 +63,15 @@ export class Presenter {
       session_id: facts.sessionId,
       result_id: result.resultId,
       ...range(result, sampleRate),
-      ...language(facts.languageCode),
+      ...language(result.languageCode ?? facts.languageCode),
     };
+    const speaker = commonSpeaker(result.items ?? []);
+    if (result.channel !== undefined) full.channel = result.channel;
+    if (speaker !== undefined) full.speaker = speaker;
+    if (result.languageScores !== undefined) full.language_scores = result.languageScores.map(scoreOf);
     if (result.confidence !== undefined) full.confidence = result.confidence;
-    if (result.items !== undefined) {
-      full.items = result.items.map((item): ResultItem => {
-        const shown = { content: item.content, type: item.type, ...range(item, sampleRate) };
-        return item.confidence === undefined ? shown : { ...shown, confidence: item.confidence };
-      });
-    }
+    if (result.items !== undefined) full.items = result.items.map((item) => itemOf(item, sampleRate));
+    if (result.entities !== undefined) full.entities = result.entities.map((entity) => entityOf(entity, sampleRate));
     return full;
   }
 
@@ -115,6 +117,33 @@ export class Presenter {
 
 function language(code: string | undefined): { language_code?: string } {
   return code === undefined ? {} : { language_code: code };
+}
+
+/** Undefined unless every word has the same; punctuation is nobody's. */
+function commonSpeaker(items: readonly EngineItem[]): string | undefined {
+  const words = items.filter((item) => item.type === 'word');
+  const speaker = words[0]?.speaker;
+  return words.every((word) => word.speaker === speaker) ? speaker : undefined;
+}
+
+function scoreOf({ languageCode, score }: LanguageScore) {
+  return { language_code: languageCode, score };
+}
+
+function itemOf(item: EngineItem, sampleRate: number): ResultItem {
+  const shown: ResultItem = { content: item.content, type: item.type, ...range(item, sampleRate) };
+  if (item.confidence !== undefined) shown.confidence = item.confidence;
+  if (item.speaker !== undefined) shown.speaker = item.speaker;
+  if (item.stable !== undefined) shown.stable = item.stable;
+  if (item.filtered !== undefined) shown.filtered = item.filtered;
+  return shown;
+}
+
+function entityOf(entity: EngineEntity, sampleRate: number): ResultEntity {
+  const { category, confidence, content, type } = entity;
+  const shown: ResultEntity = { category, type, content, ...range(entity, sampleRate) };
+  if (confidence !== undefined) shown.confidence = confidence;
+  return shown;
 }
 
 function range(of: { startSample: number; endSample: number }, sampleRate: number) {
