@@ -8,8 +8,6 @@ import {
   type RecogniserProcessOptions,
 } from './recogniser-process.ts';
 
-/** Of a process asked to go; it goes at once unless it is stuck in native code or stopped. */
-const STOP_GRACE_MS = 2_000;
 const FIRST_BACKOFF_MS = 250;
 const LONGEST_BACKOFF_MS = 30_000;
 /** A process that lived this long was healthy: the next failure starts with the shortest delay again. */
@@ -112,11 +110,11 @@ export class RecogniserPool {
     }
   }
 
-  /** Aborts all streams and ends all processes, within about 2 s. Idempotent. */
+  /** Aborts all streams and ends all processes at once. Idempotent. */
   async close(): Promise<void> {
     this.#closing.abort();
     this.#wakeWaiting();
-    await Promise.all([...this.#live].map((recogniser) => recogniser.stop(STOP_GRACE_MS)));
+    await Promise.all([...this.#live].map((recogniser) => recogniser.stop()));
     await Promise.all(this.#supervisors);
   }
 

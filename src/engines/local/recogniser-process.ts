@@ -61,7 +61,6 @@ export class RecogniserProcess {
   #stalledOpenTicks = 0;
   #nextStream = 1;
   #hung = false;
-  #stopping = false;
   #stderr = '';
   readonly #stderrEnded = Promise.withResolvers<void>();
 
@@ -147,14 +146,14 @@ export class RecogniserProcess {
     return this.#stderr.trim();
   }
 
-  /** Aborts its streams, asks the process to go, and kills it after `graceMs` milliseconds. Idempotent. */
-  async stop(graceMs: number): Promise<void> {
-    this.#stopping = true;
+  /**
+   * Aborts its streams and kills the process. It has nothing to save, and one that is stuck or stopped would make whoever
+   * asks it to go wait. Idempotent.
+   */
+  async stop(): Promise<void> {
     for (const stream of [...this.#streams.values()]) stream.abort();
-    if (this.#child.connected) this.#child.disconnect();
-    const timer = setTimeout(() => this.#child.kill('SIGKILL'), graceMs);
+    this.#child.kill('SIGKILL');
     await this.exited;
-    clearTimeout(timer);
   }
 
   async #load(
@@ -254,7 +253,7 @@ export class RecogniserProcess {
   }
 
   #send(message: ToRecogniser): void {
-    if (this.#stopping || !this.#child.connected) return;
+    if (!this.#child.connected) return;
     // A failed send means that the process is going: 'exit' follows and breaks the streams.
     this.#child.send(message, undefined, {}, () => {});
   }

@@ -23,8 +23,8 @@ const decoders = new Map<number, StreamDecoder>();
 // Ctrl-C in a terminal reaches the whole process group. The parent decides: it drains its sessions first.
 process.on('SIGINT', () => {});
 process.on('SIGTERM', () => {});
-// The parent is gone or wants us gone. Nothing is left to save, and an orderly exit would run the library's
-// destructors under the feet of native calls that still decode.
+// The parent is gone. Nothing is left to save, and an orderly exit would run the library's destructors under the feet of
+// native calls that still decode.
 process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'));
 process.on('message', (message) => receive(message as ToRecogniser));
 

@@ -163,11 +163,15 @@ describe('faults of recogniser processes', { timeout: 15_000 }, () => {
   });
 
   it.skipIf(process.platform === 'win32')('do not outlast close when a process is stopped', async () => {
-    const engine = await start({ processes: 1 });
+    const engine = await start({ processes: 2 });
     const pids = engine.recogniserPids;
-    kill(pids[0], 'SIGSTOP');
+    const reading = collect(await openStream(engine));
+    for (const pid of pids) kill(pid, 'SIGSTOP');
+    const before = performance.now();
     await engine.close();
+    expect(performance.now() - before).toBeLessThan(1_000);
     expect(pids.filter(isRunning)).toEqual([]);
+    expect(await reading).toEqual([]);
   });
 
   it.skipIf(process.platform === 'win32')('are not caused by signals to the whole group', async () => {
