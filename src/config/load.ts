@@ -67,18 +67,29 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
     faults.push({ variable, value, problem: unknownVariable(variable, known) });
   }
 
-  if (faults.length === 0) {
-    const { port, adminPort } = values as { port: number; adminPort: number };
-    if (port === adminPort && port !== 0) {
-      faults.push({
-        variable: SETTINGS.adminPort.variable,
-        value: String(adminPort),
-        problem: `must differ from ${SETTINGS.port.variable}`,
-      });
-    }
+  if (portsClash(values as Partial<Config>)) {
+    faults.push({
+      variable: SETTINGS.adminPort.variable,
+      value: String(values.adminPort),
+      problem: `must differ from ${SETTINGS.port.variable}, unless the hosts are two addresses`,
+    });
   }
   if (faults.length > 0) throw new ConfigError(faults);
   return Object.freeze(values) as unknown as Config;
+}
+
+/** An address of zeros alone, in any spelling: it stands for all the others. */
+const WILDCARD_HOST = /^[0.:]+$/;
+
+/**
+ * Whether both servers are certain to want the same port of the same address. A value that is at fault itself is absent
+ * and proves nothing. Two spellings of one address are left to the operating system, which refuses the second server.
+ */
+function portsClash({ host, port, adminHost, adminPort }: Partial<Config>): boolean {
+  if (port === undefined || port === 0 || port !== adminPort) return false;
+  const isWildcard = (name: string | undefined) => name !== undefined && WILDCARD_HOST.test(name);
+  const isSame = host !== undefined && host.toLowerCase() === adminHost?.toLowerCase();
+  return isSame || isWildcard(host) || isWildcard(adminHost);
 }
 
 function problemsOf(error: { issues: readonly { message: string }[] }): string {

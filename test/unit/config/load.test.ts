@@ -86,6 +86,44 @@ describe('loadConfig', () => {
   it('refuses the same port for clients and administrators', () => {
     expect(faultsOf({ PORT: '9464' }).message).toContain('GATEWAY_ADMIN_PORT="9464" must differ from PORT');
   });
+
+  it('reports the clash of the two ports among other faults', () => {
+    const error = faultsOf({ PORT: '9464', HOST: 'a b', LOG_LEVEL: 'loud' });
+    expect(error.faults.map((fault) => fault.variable)).toEqual(['HOST', 'LOG_LEVEL', 'GATEWAY_ADMIN_PORT']);
+  });
+
+  it('says nothing of a clash when one of the ports is itself at fault', () => {
+    const error = faultsOf({ PORT: '99999', GATEWAY_ADMIN_PORT: '99999' });
+    expect(error.faults.map((fault) => fault.problem)).toEqual(Array(2).fill('must be between 0 and 65535'));
+  });
+
+  it.each([
+    ['the same host', '127.0.0.1', '127.0.0.1'],
+    ['the same name in other letters', 'localhost', 'LocalHost'],
+    ['a wildcard for clients', '0.0.0.0', '127.0.0.1'],
+    ['a wildcard for administrators', '10.0.0.1', '::'],
+    ['two wildcards', '0.0.0.0', '::'],
+    ['a wildcard in another spelling', '0:0:0:0:0:0:0:0', '127.0.0.1'],
+  ])('refuses the same port on %s', (_name, host, adminHost) => {
+    const environment = { HOST: host, PORT: '7000', GATEWAY_ADMIN_HOST: adminHost, GATEWAY_ADMIN_PORT: '7000' };
+    expect(faultsOf(environment).message).toContain('GATEWAY_ADMIN_PORT="7000" must differ from PORT');
+  });
+
+  it.each([
+    ['the same port on two addresses', { HOST: '10.0.0.1', GATEWAY_ADMIN_HOST: '127.0.0.1' }, '7000'],
+    ['a free port for both', { HOST: '127.0.0.1', GATEWAY_ADMIN_HOST: '127.0.0.1' }, '0'],
+  ])('takes %s', (_name, hosts, port) => {
+    const config = loadConfig({ ...hosts, PORT: port, GATEWAY_ADMIN_PORT: port });
+    expect(config).toMatchObject({ port: Number(port), adminPort: Number(port) });
+  });
+
+  it.each([
+    ['one address', '127.0.0.1', ['HOST']],
+    ['both addresses', 'c d', ['HOST', 'GATEWAY_ADMIN_HOST']],
+  ])('does not guess at a clash when %s cannot be known', (_name, adminHost, variables) => {
+    const error = faultsOf({ HOST: 'a b', PORT: '7000', GATEWAY_ADMIN_HOST: adminHost, GATEWAY_ADMIN_PORT: '7000' });
+    expect(error.faults.map((fault) => fault.variable)).toEqual(variables);
+  });
 });
 
 describe('environmentLines', () => {
