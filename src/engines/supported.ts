@@ -13,14 +13,19 @@ export function assertSupported(capabilities: EngineCapabilities, request: Start
       throw new GatewayError('bad_request', `start_transcription: the engine ${name} does not support ${feature}.`);
     }
   }
-  for (const language of [request.languageCode ?? [], request.identify?.options ?? []].flat()) {
-    if (!languages.includes(language)) {
-      const message = `The engine ${name} does not know ${language}; it knows ${languages.join(', ')}.`;
-      throw new GatewayError('unsupported_language', message);
-    }
+  const { identify, languageCode } = request;
+  const unknown = identify?.options.findIndex((option) => !languages.includes(option)) ?? -1;
+  if (unknown !== -1) throw unknownLanguage(capabilities, `language_options.${unknown}`);
+  if (languageCode !== undefined && !languages.includes(languageCode)) {
+    throw unknownLanguage(capabilities, 'language_code');
   }
   if (!sampleRates.includes(request.sampleRate)) {
     const message = `The engine ${name} does not take ${request.sampleRate} Hz; it takes ${sampleRates.join(', ')} Hz.`;
     throw new GatewayError('unsupported_encoding', message);
   }
+}
+
+function unknownLanguage({ languages, name }: EngineCapabilities, field: string): GatewayError {
+  const message = `start_transcription: the engine ${name} does not know the language in ${field}; it knows ${languages.join(', ')}.`;
+  return new GatewayError('unsupported_language', message);
 }

@@ -1,38 +1,12 @@
 import { z } from 'zod';
 import { GatewayError } from '../errors.ts';
-import { BYTES_PER_SAMPLE, MAX_CHUNK_BYTES, SAMPLE_RATE } from './audio.ts';
+import { type AudioFormat, frameBytes, MONO_16_KHZ, maxChunkBytes, SAMPLE_RATE } from './audio.ts';
 import type { ProtocolVersion } from './events.ts';
-import type { StartRequest } from './start-request.ts';
+import { illegalCombinations } from './start-combinations.ts';
+import { type StartFields, startFieldsV1, startFieldsV2 } from './start-fields.ts';
+import type { PersonalData, StartRequest } from './start-request.ts';
 
 const DEFAULT_LANGUAGE = 'en-US';
-
-/** The longest language tag that BCP 47 asks systems to support is 35 characters. */
-const languageCode = z.string().min(1).max(35);
-
-const startV1 = z.object({ language_code: languageCode.optional() });
-
-/** Version-2 fields that need an engine capability which no engine of this version has: refused by name, not ignored. */
-const UNSUPPORTED_FIELDS = [
-  'identify_language',
-  'language_options',
-  'preferred_language',
-  'speaker_labels',
-  'partial_stability',
-  'vocabulary',
-  'vocabulary_filter',
-  'language_model',
-  'content_identification',
-  'redaction',
-  'entity_types',
-  'translate_to',
-] as const;
-
-const startV2 = startV1.extend({
-  encoding: z.string().optional(),
-  sample_rate: z.number().int().positive().optional(),
-  channels: z.literal(1).optional(),
-  ...Object.fromEntries(UNSUPPORTED_FIELDS.map((field) => [field, z.unknown().optional()])),
-});
 
 /**
  * Checks `start_transcription`. No data at all means US English, as version 1 has it.
@@ -41,48 +15,71 @@ const startV2 = startV1.extend({
 export function parseStart(data: unknown, version: ProtocolVersion): StartRequest {
   const given = data ?? {};
   if (version === 1) {
-    const request = parse('start_transcription', startV1, given);
+    const request = parse('start_transcription', startFieldsV1, given);
     return { languageCode: request.language_code ?? DEFAULT_LANGUAGE, sampleRate: SAMPLE_RATE, channels: 1 };
   }
-  const request = parse('start_transcription', startV2, given);
-  const fields: Readonly<Record<string, unknown>> = request;
-  for (const field of UNSUPPORTED_FIELDS) {
-    if (isAsked(fields[field])) {
-      throw new GatewayError('bad_request', `start_transcription: the engine does not support ${field}.`);
-    }
+  const fields = parse('start_transcription', startFieldsV2, given);
+  if (fields.translate_to !== undefined) {
+    throw new GatewayError('bad_request', 'start_transcription: the engine does not support translate_to.');
   }
-  if (request.encoding !== undefined && request.encoding !== 'pcm') {
+  if (fields.encoding !== undefined && fields.encoding !== null && fields.encoding !== 'pcm') {
     throw new GatewayError('unsupported_encoding', `start_transcription: encoding must be 'pcm'.`);
   }
+  const faults = illegalCombinations(fields);
+  if (faults.length > 0) throw new GatewayError('bad_request', `start_transcription: ${faults.join('; ')}.`);
+  return toRequest(fields);
+}
+
+/** What legal fields ask for. */
+function toRequest(fields: StartFields): StartRequest {
+  const filter = fields.vocabulary_filter;
   return {
-    languageCode: request.language_code ?? DEFAULT_LANGUAGE,
-    sampleRate: request.sample_rate ?? SAMPLE_RATE,
-    channels: 1,
+    languageCode: fields.identify_language === undefined ? (fields.language_code ?? DEFAULT_LANGUAGE) : undefined,
+    identify: fields.identify_language && {
+      languages: fields.identify_language === 'several' ? 'several' : 'one',
+      options: fields.language_options ?? [],
+      preferred: fields.preferred_language,
+    },
+    sampleRate: fields.sample_rate ?? SAMPLE_RATE,
+    channels: fields.channels ?? 1,
+    speakerLabels: fields.speaker_labels,
+    partialStability: fields.partial_stability,
+    vocabularies: fields.vocabulary,
+    vocabularyFilter: filter && { names: filter.name, method: filter.method ?? 'mask' },
+    languageModel: fields.language_model,
+    personalData: personalDataOf(fields),
+    transcriptFormat: fields.transcript_format,
   };
 }
 
-/** A field that asks for nothing (`false`, empty, null) needs no support. */
-function isAsked(value: unknown): boolean {
-  if (Array.isArray(value)) return value.length > 0;
-  return value !== undefined && value !== null && value !== false && value !== '';
+function personalDataOf(fields: StartFields): PersonalData | undefined {
+  if (fields.redaction === undefined && fields.content_identification === undefined) return undefined;
+  const types = fields.entity_types ?? [];
+  return {
+    action: fields.redaction === undefined ? 'identify' : 'redact',
+    entityTypes: types.includes('ALL') ? [] : types,
+  };
 }
 
 const chunkEvent = z.object({ chunk: z.union([z.string(), z.instanceof(Uint8Array)]) });
 
 /**
- * Checks `audio_chunk` and returns its samples as bytes: signed 16 bit little-endian, an even number, at most one
- * second.
+ * Checks `audio_chunk` and returns its samples as bytes: signed 16 bit little-endian, whole frames of the session's
+ * format, at most one second.
  * @throws GatewayError `bad_request` when there is no chunk, `bad_audio` when the chunk is not usable
  */
-export function parseAudioChunk(data: unknown): Buffer {
+export function parseAudioChunk(data: unknown, format: AudioFormat = MONO_16_KHZ): Buffer {
   const { chunk } = parse('audio_chunk', chunkEvent, data ?? {});
-  const audio = typeof chunk === 'string' ? decodeBase64(chunk) : toBuffer(chunk);
+  const limit = maxChunkBytes(format);
+  const audio = typeof chunk === 'string' ? decodeBase64(chunk, limit) : toBuffer(chunk);
   if (audio.length === 0) throw badAudio('the chunk is empty');
-  if (audio.length % BYTES_PER_SAMPLE !== 0) {
-    throw badAudio(`the chunk has ${audio.length} bytes, an odd number; a sample has ${BYTES_PER_SAMPLE}`);
+  const frame = frameBytes(format);
+  if (audio.length % frame !== 0) {
+    const fault = audio.length % 2 === 1 ? 'an odd number' : 'not a whole number of frames';
+    throw badAudio(`the chunk has ${audio.length} bytes, ${fault}; a frame has ${frame}`);
   }
-  if (audio.length > MAX_CHUNK_BYTES) {
-    throw badAudio(`the chunk has ${audio.length} bytes; at most ${MAX_CHUNK_BYTES} (one second) are allowed`);
+  if (audio.length > limit) {
+    throw badAudio(`the chunk has ${audio.length} bytes; at most ${limit} (one second) are allowed`);
   }
   return audio;
 }
@@ -100,9 +97,9 @@ function toBuffer(bytes: Uint8Array): Buffer {
  * client's mistake into noise. Line breaks are allowed, because Android's default encoder inserts them and the
  * original server's decoder skipped them.
  */
-function decodeBase64(text: string): Buffer {
+function decodeBase64(text: string, limit: number): Buffer {
   // Two characters of base64 per byte is generous even with line breaks; it bounds the work on hostile input.
-  if (text.length > MAX_CHUNK_BYTES * 2) throw badAudio('the chunk is too long; at most one second is allowed');
+  if (text.length > limit * 2) throw badAudio('the chunk is too long; at most one second is allowed');
   const decoded = decodeWhole(text) ?? decodeWhole(text.replace(/[\r\n\t ]+/g, ''));
   if (decoded === undefined) throw badAudio('the chunk is not base64');
   return decoded;

@@ -1,31 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { GatewayError } from '../../../src/errors.ts';
 import { MAX_CHUNK_BYTES } from '../../../src/protocol/audio.ts';
-import type { ErrorCode } from '../../../src/protocol/error-codes.ts';
 import { parseAudioChunk, parseStart } from '../../../src/protocol/payloads.ts';
-
-/** The gateway error that `act` throws; anything else it does fails the test. */
-function refusal(act: () => unknown): GatewayError {
-  let thrown: unknown;
-  try {
-    act();
-  } catch (error) {
-    thrown = error;
-  }
-  if (thrown instanceof GatewayError) return thrown;
-  throw new Error('expected a GatewayError', { cause: thrown });
-}
-
-/** Undefined when `act` returns; fails the test when it throws anything but a gateway error with one of `codes`. */
-function onlyRefuses(act: () => unknown, codes: readonly ErrorCode[]): void {
-  try {
-    act();
-  } catch (error) {
-    expect(error).toBeInstanceOf(GatewayError);
-    if (error instanceof GatewayError) expect(codes).toContain(error.code);
-  }
-}
+import { startFieldsV2 } from '../../../src/protocol/start-fields.ts';
+import { onlyRefuses, refusal } from './refusal.ts';
 
 /** Whole samples, at least one. */
 const samples = fc
@@ -190,6 +168,28 @@ describe('parseAudioChunk', () => {
     );
   });
 
+  it.each([
+    [8_000, 1, 2, 16_000],
+    [16_000, 2, 4, 64_000],
+    [48_000, 2, 4, 192_000],
+  ] as const)('at %d Hz with %d channel(s) takes whole frames of %d bytes up to %d bytes', (...row) => {
+    const [sampleRate, channels, frame, second] = row;
+    const parse = (bytes: number) => {
+      const audio = Buffer.alloc(bytes);
+      const parsed = parseAudioChunk({ chunk: audio }, { sampleRate, channels });
+      expect(parseAudioChunk({ chunk: audio.toString('base64') }, { sampleRate, channels })).toHaveLength(bytes);
+      return parsed.length;
+    };
+    expect(parse(frame)).toBe(frame);
+    expect(parse(second)).toBe(second);
+    const tooLong = refusal(() => parse(second + frame));
+    expect(tooLong).toMatchObject({ code: 'bad_audio', message: expect.stringContaining(`at most ${second}`) });
+    for (let bytes = frame + 1; bytes < frame * 2; bytes++) {
+      const cut = refusal(() => parse(bytes));
+      expect(cut).toMatchObject({ code: 'bad_audio', message: expect.stringContaining(`a frame has ${frame}.`) });
+    }
+  });
+
   it('throws nothing but bad_audio and bad_request for any data', () => {
     fc.assert(
       fc.property(fc.oneof(fc.anything(), fc.record({ chunk: fc.anything() })), (data) =>
@@ -207,6 +207,7 @@ describe('parseAudioChunk', () => {
 });
 
 describe('parseStart', () => {
+  const FIELDS = Object.keys(startFieldsV2.shape);
   const versions = [1, 2] as const;
 
   it.each(versions)('means US English at 16 kHz when version %d gives no data or no language', (version) => {
@@ -221,11 +222,16 @@ describe('parseStart', () => {
   });
 
   it.each(versions)('refuses a faulty language of version %d by the name of its field', (version) => {
-    for (const language_code of ['', 'x'.repeat(36), 5, null, ['en-US']]) {
+    for (const language_code of ['', 'x'.repeat(36), 5, ['en-US']]) {
       const refused = refusal(() => parseStart({ language_code }, version));
       expect(refused.code).toBe('bad_request');
       expect(refused.message).toMatch(/^start_transcription: language_code: /);
     }
+  });
+
+  it('takes null for no language in version 2, but not in version 1', () => {
+    expect(parseStart({ language_code: null }, 2).languageCode).toBe('en-US');
+    expect(refusal(() => parseStart({ language_code: null }, 1)).message).toContain('language_code: ');
   });
 
   it.each(versions)('refuses data of version %d that is not an object with bad_request', (version) => {
@@ -235,19 +241,7 @@ describe('parseStart', () => {
   });
 
   it.each(versions)('throws nothing but refusals for any data of version %d', (version) => {
-    const data = fc.oneof(
-      fc.anything(),
-      fc.record(
-        {
-          language_code: fc.anything(),
-          encoding: fc.anything(),
-          sample_rate: fc.anything(),
-          channels: fc.anything(),
-          speaker_labels: fc.anything(),
-        },
-        { requiredKeys: [] },
-      ),
-    );
+    const data = fc.oneof(fc.anything(), fc.dictionary(fc.constantFrom(...FIELDS), fc.anything()));
     fc.assert(
       fc.property(data, (given) =>
         onlyRefuses(() => parseStart(given, version), ['bad_request', 'unsupported_encoding']),
@@ -263,10 +257,7 @@ describe('parseStart', () => {
   });
 
   it('ignores every field but the language for version 1, also those that version 2 refuses', () => {
-    const others = fc.dictionary(
-      fc.constantFrom('encoding', 'sample_rate', 'channels', 'speaker_labels', 'translate_to', 'anything'),
-      fc.anything(),
-    );
+    const others = fc.dictionary(fc.constantFrom(...FIELDS, 'anything'), fc.anything());
     fc.assert(
       fc.property(others, (data) => {
         expect(parseStart({ ...data, language_code: 'fr-FR' }, 1)).toEqual({
@@ -278,36 +269,20 @@ describe('parseStart', () => {
     );
   });
 
-  const unsupported = [
-    ['identify_language', true],
-    ['language_options', ['en-US', 'de-DE']],
-    ['preferred_language', 'en-US'],
-    ['speaker_labels', true],
-    ['partial_stability', 'high'],
-    ['vocabulary', 'medicines'],
-    ['vocabulary_filter', 'names'],
-    ['language_model', 'court'],
-    ['content_identification', 'PII'],
-    ['redaction', 'PII'],
-    ['entity_types', ['NAME']],
-    ['translate_to', 'fr-FR'],
-  ] as const;
-
-  it.each(unsupported)('refuses %s of version 2 by name when it asks for something', (field, value) => {
-    expect(refusal(() => parseStart({ [field]: value }, 2))).toMatchObject({
-      code: 'bad_request',
-      message: `start_transcription: the engine does not support ${field}.`,
-    });
-  });
-
-  it.each(unsupported)('accepts %s of version 2 when it asks for nothing', (field) => {
-    for (const value of [false, null, '', [], undefined]) {
-      expect(parseStart({ [field]: value }, 2).languageCode).toBe('en-US');
+  it('takes pcm with one or two channels and a whole sample rate from 8000 to 48000 Hz from version 2', () => {
+    for (const [channels, sample_rate] of [
+      [1, 8000],
+      [2, 44_100],
+      [2, 48_000],
+    ]) {
+      const request = parseStart({ encoding: 'pcm', channels, sample_rate }, 2);
+      expect(request).toMatchObject({ channels, sampleRate: sample_rate });
     }
   });
 
-  it('takes pcm, one channel and any positive whole sample rate from version 2', () => {
-    expect(parseStart({ encoding: 'pcm', channels: 1, sample_rate: 8000 }, 2).sampleRate).toBe(8000);
+  it('takes null for the encoding, the sample rate and the channels that version 2 has without them', () => {
+    const request = parseStart({ encoding: null, channels: null, sample_rate: null }, 2);
+    expect(request).toEqual({ languageCode: 'en-US', sampleRate: 16_000, channels: 1 });
   });
 
   it.each(['opus', 'flac', 'PCM', ''])('refuses encoding "%s" of version 2 with unsupported_encoding', (encoding) => {
@@ -319,11 +294,14 @@ describe('parseStart', () => {
   it.each([
     ['encoding', 5],
     ['sample_rate', 0],
+    ['sample_rate', 7999],
+    ['sample_rate', 48_001],
     ['sample_rate', -16_000],
     ['sample_rate', 16_000.5],
     ['sample_rate', Number.NaN],
     ['sample_rate', '16000'],
-    ['channels', 2],
+    ['channels', 3],
+    ['channels', 0],
     ['channels', '1'],
   ])('refuses a faulty %s of version 2 by name: %s', (field, value) => {
     const refused = refusal(() => parseStart({ [field]: value }, 2));
@@ -332,7 +310,7 @@ describe('parseStart', () => {
   });
 
   it('names every faulty field of version 2 when there are several', () => {
-    const { message } = refusal(() => parseStart({ language_code: 5, channels: 2, sample_rate: 0 }, 2));
+    const { message } = refusal(() => parseStart({ language_code: 5, channels: 3, sample_rate: 0 }, 2));
     for (const field of ['language_code', 'channels', 'sample_rate']) expect(message).toContain(`${field}: `);
   });
 });
