@@ -31,6 +31,24 @@ export interface ResultItem {
   start_ms: number;
   end_ms: number;
   confidence?: number;
+  /** The engine's label of who said it. */
+  speaker?: string;
+  /** Of a partial: the engine will not change this word any more. */
+  stable?: boolean;
+  /** The word is in the vocabulary filter. */
+  filtered?: boolean;
+}
+
+/** Personal data that was found in a result. */
+export interface ResultEntity {
+  category: string;
+  type: string;
+  content: string;
+  start_sample: number;
+  end_sample: number;
+  start_ms: number;
+  end_ms: number;
+  confidence?: number;
 }
 
 export interface ResultEvent {
@@ -42,9 +60,16 @@ export interface ResultEvent {
   end_sample?: number;
   start_ms?: number;
   end_ms?: number;
+  /** Number of the channel, from 0; absent where the session has one. */
+  channel?: number;
+  /** Present when all words have the same. */
+  speaker?: string;
+  /** What the engine identified, otherwise the language of the session. */
   language_code?: string;
+  language_scores?: { language_code: string; score: number }[];
   confidence?: number;
   items?: ResultItem[];
+  entities?: ResultEntity[];
 }
 
 /** Version 2 only: audio that was lost, said aloud. */

@@ -17,6 +17,25 @@ const RESULT: PlacedResult = {
   confidence: 0.75,
   items: [ITEM],
 };
+/** All that an engine may say. */
+const RICH: PlacedResult = {
+  ...RESULT,
+  channel: 1,
+  languageCode: 'de-DE',
+  languageScores: [
+    { languageCode: 'de-DE', score: 0.75 },
+    { languageCode: 'en-GB', score: 0.25 },
+  ],
+  items: [
+    { ...ITEM, speaker: '0', stable: true, filtered: false },
+    { ...ITEM, speaker: '0', stable: false, filtered: true },
+    { content: '.', type: 'punctuation', startSample: 8000, endSample: 8000 },
+  ],
+  entities: [
+    { category: 'PII', type: 'NAME', content: 'words', startSample: 1600, endSample: 8000, confidence: 0.25 },
+    { category: 'PII', type: 'PIN', content: 'words', startSample: 8000, endSample: 16_000 },
+  ],
+};
 const GAP: SessionGap = { fromSample: 16_000, toSample: 24_008, reason: 'replay_overflow' };
 const END: SessionEnd = { reason: 'client_stop', samples: 40_000, finals: 3 };
 
@@ -36,6 +55,11 @@ describe('Presenter of version 1', () => {
       'transcription_result with a partial',
       presenter.result(FACTS, { ...RESULT, isPartial: true }),
       { text: 'words', is_partial: true },
+    ],
+    [
+      'transcription_result with all that an engine may say',
+      presenter.result(FACTS, RICH),
+      { text: 'words', is_partial: false },
     ],
     ['transcription_stopped', presenter.stopped(FACTS, END), { status: 'stopped', message: 'Transcription stopped' }],
     [
@@ -129,8 +153,77 @@ describe('Presenter of version 2', () => {
     });
   });
 
+  it('adds the channel, the speaker, the identified language and what was found to transcription_result', () => {
+    const word = { content: 'words', type: 'word', start_sample: 1600, end_sample: 8000, start_ms: 100, end_ms: 500 };
+    const { items, ...others } = presenter.result(FACTS, RICH);
+    expect(items).toStrictEqual([
+      { ...word, confidence: 0.5, speaker: '0', stable: true, filtered: false },
+      { ...word, confidence: 0.5, speaker: '0', stable: false, filtered: true },
+      { content: '.', type: 'punctuation', start_sample: 8000, end_sample: 8000, start_ms: 500, end_ms: 500 },
+    ]);
+    const { items: _, ...plain } = presenter.result(FACTS, RESULT);
+    expect(others).toStrictEqual({
+      ...plain,
+      channel: 1,
+      speaker: '0',
+      language_code: 'de-DE',
+      language_scores: [
+        { language_code: 'de-DE', score: 0.75 },
+        { language_code: 'en-GB', score: 0.25 },
+      ],
+      entities: [
+        {
+          category: 'PII',
+          type: 'NAME',
+          content: 'words',
+          start_sample: 1600,
+          end_sample: 8000,
+          start_ms: 100,
+          end_ms: 500,
+          confidence: 0.25,
+        },
+        {
+          category: 'PII',
+          type: 'PIN',
+          content: 'words',
+          start_sample: 8000,
+          end_sample: 16_000,
+          start_ms: 500,
+          end_ms: 1000,
+        },
+      ],
+    });
+  });
+
+  it.each<[string, readonly Partial<EngineItem>[], string | undefined]>([
+    ['of all words when it is one', [{ speaker: 'a' }, { speaker: 'a' }], 'a'],
+    ['of the words whatever the punctuation says', [{ speaker: 'a' }, { type: 'punctuation', speaker: 'b' }], 'a'],
+    ['of none when the words have two', [{ speaker: 'a' }, { speaker: 'b' }], undefined],
+    ['of none when a word has none', [{ speaker: 'a' }, {}], undefined],
+    ['of none when the first word has none', [{}, { speaker: 'a' }], undefined],
+    ['of none when there is only punctuation', [{ type: 'punctuation', speaker: 'a' }], undefined],
+    ['of none when there are no items', [], undefined],
+  ])('shows the speaker %s', (_, items, speaker) => {
+    const result = presenter.result(FACTS, { ...RESULT, items: items.map((item) => ({ ...ITEM, ...item })) });
+    expect(result.speaker).toBe(speaker);
+    expect('speaker' in result).toBe(speaker !== undefined);
+  });
+
+  it('shows channel 0 and empty lists when the engine gave them', () => {
+    const result = presenter.result(FACTS, { ...RESULT, channel: 0, languageScores: [], entities: [] });
+    expect(result).toMatchObject({ channel: 0, language_scores: [], entities: [] });
+  });
+
+  it('names no language where the engine identifies it and has not yet', () => {
+    const facts = { ...FACTS, languageCode: undefined };
+    expect('language_code' in presenter.started(facts)).toBe(false);
+    expect('language_code' in presenter.result(facts, RESULT)).toBe(false);
+    expect(presenter.result(facts, RICH).language_code).toBe('de-DE');
+  });
+
   it('counts milliseconds by the sample rate of the session', () => {
     const facts = { ...FACTS, sampleRate: 8000 };
+    expect(presenter.result(facts, RICH).entities?.[0]).toMatchObject({ start_ms: 200, end_ms: 1000 });
     expect(presenter.result(facts, RESULT)).toMatchObject({ start_ms: 200, end_ms: 2000, items: [{ end_ms: 1000 }] });
     expect(presenter.gap(facts, GAP)).toMatchObject({ from_ms: 2000, to_ms: 3001 });
     expect(presenter.stopped(facts, END)).toMatchObject({ audio_ms: 5000 });
