@@ -1,6 +1,7 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { checkConfig, printEnv } from './cli/config-commands.ts';
-import { type EmulatorCommandOptions, emulator, RECOGNISERS } from './cli/emulator.ts';
+import { emulator } from './cli/emulator.ts';
+import { addEmulatorOptions, type EmulatorCommandOptions } from './cli/emulator-options.ts';
 import { EXIT } from './cli/exit.ts';
 import { serve } from './cli/serve.ts';
 import { DEFAULT_URL, type StreamCommandOptions, stream } from './cli/stream.ts';
@@ -51,16 +52,8 @@ export async function main(argv: readonly string[]): Promise<void> {
       process.exitCode = printEnv();
     });
 
-  program
-    .command('emulator')
+  addEmulatorOptions(program.command('emulator'))
     .description('run an emulator of Amazon Transcribe streaming, for load tests without an AWS account')
-    .option('--port <port>', 'port for HTTP/2', parsePort, 0)
-    .option('--host <address>', 'address to listen on', '127.0.0.1')
-    .option('--admin-port <port>', 'port of the admin API: /usage /streams /faults /metrics', parsePort)
-    .addOption(new Option('--recogniser <kind>', 'what transcribes').choices(RECOGNISERS).default('local'))
-    .option('--credentials <key:secret>', 'credentials to accept; test:test by default', parseCredentials)
-    .option('--tls-cert <file>', 'PEM certificate: speak TLS instead of cleartext')
-    .option('--tls-key <file>', 'PEM key of the certificate')
     .action(async (options: EmulatorCommandOptions) => {
       await emulator(options);
     });
@@ -79,18 +72,6 @@ function parseUrl(value: string): string {
     throw new InvalidArgumentError('It must be like http://localhost:5001.');
   }
   return value;
-}
-
-function parsePort(value: string): number {
-  const port = Number(value);
-  if (!/^\d{1,5}$/.test(value) || port > 65_535) throw new InvalidArgumentError('It must be a port, 0 to 65535.');
-  return port;
-}
-
-function parseCredentials(value: string): EmulatorCommandOptions['credentials'] {
-  const [accessKeyId, secretAccessKey, sessionToken] = value.split(':');
-  if (!accessKeyId || !secretAccessKey) throw new InvalidArgumentError('It must be KEY:SECRET or KEY:SECRET:TOKEN.');
-  return [{ accessKeyId, secretAccessKey, ...(sessionToken !== undefined && { sessionToken }) }];
 }
 
 const EXIT_HELP = `

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { afterEach, describe, expect, it } from 'vitest';
 import { tone } from '../support/client.ts';
 import { cli, killAll, occupyPort, serveGateway } from '../support/process.ts';
+import { Feed, transcribe } from '../unit/emulator/sdk-client.ts';
 
 afterEach(killAll);
 
@@ -150,10 +151,43 @@ describe('emulator', () => {
     ['files that are not there', ['--recogniser', 'coded', '--tls-cert', '/x', '--tls-key', '/y'], 1, /no such file/],
     ['no port', ['--port', 'x'], 2, /must be a port/],
     ['half of the credentials', ['--credentials', 'key'], 2, /KEY:SECRET/],
+    ['a fault that it does not know', ['--fault', 'nap:0.1'], 2, /no fault "nap"/],
+    ['latencies of an engine', ['--final-latency-ms', '5'], 2, /need --recogniser scripted or coded/],
   ])('says what is wrong with %s', async (_name, args, status, message) => {
     const emulator = cli(['emulator', ...args]);
     expect(await emulator.exited).toBe(status);
     expect(emulator.stderr()).toMatch(message);
+  });
+
+  it.each([
+    ['--concurrent-streams', '0', 'LimitExceededException', /concurrent streams, 0/],
+    ['--starts-per-second', '0', 'LimitExceededException', /starts per second, 0/],
+    ['--silence-ms', '300', 'BadRequestException', /no new audio/],
+    ['--max-age-ms', '300', 'LimitExceededException', /exceeds the limit/],
+    ['--fault', 'exception:1,exception=ConflictException,message=As asked', 'ConflictException', /As asked/],
+  ])('refuses a stream as %s %s says', async (option, value, error, message) => {
+    const emulator = cli(['emulator', '--recogniser', 'scripted', option, value]);
+    const [, url = ''] = await emulator.saw(/listens on (\S+),/);
+    const audio = new Feed<Buffer>();
+    audio.push(tone(100));
+    const answer = await transcribe({ url, audio, client: { maxAttempts: 1 } });
+    expect(answer).toMatchObject({ error, errorMessage: expect.stringMatching(message) });
+  });
+
+  it('shows its faults and the seed of its random choices', async () => {
+    const rules = ['--fault', 'reset:0.01', '--fault', 'http_error:0.02,status=503'];
+    const emulator = cli(['emulator', '--recogniser', 'scripted', '--admin-port', '0', ...rules]);
+    await emulator.saw(/--seed \d+\./);
+    const [, admin] = await emulator.saw(/admin API is at (\S+)\.\n/);
+    expect(await (await fetch(`${admin}/faults`)).json()).toMatchObject({
+      rules: [
+        { fault: { kind: 'reset' }, rate: 0.01 },
+        { fault: { kind: 'http_error', status: 503 }, rate: 0.02 },
+      ],
+    });
+    const help = cli(['emulator', '--help']);
+    expect(await help.exited).toBe(0);
+    expect(help.stdout()).toMatch(/--fault <rule>[\s\S]*http_error +status/);
   });
 });
 
