@@ -36,12 +36,18 @@ export class AudioBody extends Readable {
   #sending: Sending | undefined;
   #iterator: AsyncIterator<AudioStream> | undefined;
   #stopped = false;
+  #failure: FrameError | undefined;
   /** Resumes the pump that waits for the HTTP/2 stream to take what it has. */
   #wake: () => void = () => undefined;
 
   /** Says what to send; before `pipe`. */
   prepare(sending: Sending): void {
     this.#sending = sending;
+  }
+
+  /** Why the HTTP/2 stream was destroyed, if it was by us: the SDK's handler tells `send` only that it was aborted. */
+  get failure(): FrameError | undefined {
+    return this.#failure;
   }
 
   /** @param destination a `Writable`; it is ended after the audio, and destroyed if the audio fails */
@@ -84,7 +90,8 @@ export class AudioBody extends Readable {
         else await this.#written(stream, frame);
       }
     } catch (error) {
-      stream.destroy(new FrameError('audio_failed', { cause: error }));
+      this.#failure = new FrameError('audio_failed', { cause: error });
+      stream.destroy(this.#failure);
     }
     this.#stop();
   }

@@ -90,7 +90,7 @@ function payloadHandler(config: ResolvedConfig): PayloadHandler {
         return await next(args);
       } catch (error) {
         body.destroy();
-        throw error;
+        throw body.failure ?? error;
       }
     },
   };
@@ -104,7 +104,9 @@ function payloadHandler(config: ResolvedConfig): PayloadHandler {
  * Other than by the stock path:
  * - `send` resolves with the response's headers. An exception frame, even the first, is thrown to the reader of
  *   `TranscriptResultStream`, as the SDK's modelled error.
- * - A stream that breaks, ends early or sends malformed frames throws a `FrameError` to the reader.
+ * - A stream that breaks, ends early or sends malformed frames throws a `FrameError` to the reader. One thing cannot be
+ *   seen: after the end of the audio, a reset without an error code looks like the answer's end.
+ * - An audio iterator that throws breaks the stream, with a `FrameError` to the reader or, before the headers, of `send`.
  * - The audio iterator's `return` is called when the stream ends before the audio, and leaving the result loop closes
  *   the stream. An async generator that waits inside is returned by the language only when its wait is over.
  * - Audio is taken only while less than 64 KiB of it waits in the HTTP/2 stream.

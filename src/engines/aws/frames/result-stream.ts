@@ -50,6 +50,8 @@ export class ResultStream implements AsyncIterableIterator<TranscriptResultStrea
     http2.once('error', (cause) => this.#fail(this.#broken(cause)));
     // Without `end` before it: the stream was destroyed.
     http2.once('close', () => this.#fail(this.#broken()));
+    // The SDK takes its time between the headers and us: the stream may be gone, and its events with it.
+    if (http2.destroyed) this.#fail(this.#broken(http2.errored ?? undefined));
   }
 
   [Symbol.asyncIterator](): this {
