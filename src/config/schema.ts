@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { awsPool, awsRegion, httpUrl } from './aws-pool.ts';
 
 /**
  * Every setting of the gateway, once. The configuration type, the checks, `print-env` and the table in the README all
@@ -30,6 +31,15 @@ function integer(min: number, max: number): z.ZodType<number, string> {
     .refine((n) => n >= min && n <= max, `must be between ${min} and ${max}`);
 }
 
+/** A plain decimal number, for factors. */
+function decimal(min: number, max: number): z.ZodType<number, string> {
+  return z
+    .string()
+    .regex(/^\d{1,6}(\.\d{1,6})?$/, 'must be a number such as 1.5')
+    .transform(Number)
+    .refine((n) => n >= min && n <= max, `must be between ${min} and ${max}`);
+}
+
 function oneOf<const T extends readonly [string, ...string[]]>(values: T): z.ZodType<T[number], string> {
   return z.enum(values, { error: `must be one of ${values.join(', ')}` }) as unknown as z.ZodType<T[number], string>;
 }
@@ -37,7 +47,8 @@ function oneOf<const T extends readonly [string, ...string[]]>(values: T): z.Zod
 const text = z.string().trim().min(1, 'must not be empty');
 const host = text.regex(/^[\w.:%-]+$/, 'must be an IP address or a host name');
 
-const ENGINE_NAMES = ['local', 'scripted'] as const;
+const ENGINE_NAMES = ['local', 'scripted', 'aws'] as const;
+const FRAME_PATHS = ['fast', 'stock'] as const;
 export type EngineName = (typeof ENGINE_NAMES)[number];
 
 export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
@@ -83,7 +94,7 @@ export const SETTINGS = {
     variable: 'GATEWAY_ENGINE',
     schema: oneOf(ENGINE_NAMES),
     default: 'local',
-    help: 'Speech engine: `local` is the offline preview, `scripted` says the same words for any audio (for tests).',
+    help: 'Speech engine: `aws` is Amazon Transcribe, `local` is the offline preview, `scripted` says the same words for any audio (for tests).',
   }),
   localModel: setting<string | undefined>({
     variable: 'GATEWAY_LOCAL_MODEL',
@@ -119,6 +130,39 @@ export const SETTINGS = {
     defaultText: 'measured at start',
     help: 'Sessions that one recogniser process takes before new ones are refused.',
   }),
+  awsRegion: setting<string | undefined>({
+    variable: 'AWS_REGION',
+    schema: awsRegion,
+    default: undefined,
+    help: 'Region of Amazon Transcribe. The engine `aws` needs it or GATEWAY_AWS_POOL. Credentials: as the AWS SDK finds them.',
+  }),
+  awsEndpoint: setting<string | undefined>({
+    variable: 'GATEWAY_AWS_ENDPOINT',
+    schema: httpUrl,
+    default: undefined,
+    defaultText: 'the public one of the region',
+    help: 'URL of Amazon Transcribe streaming: a private endpoint, or the emulator.',
+  }),
+  awsPool: setting<string | undefined>({
+    variable: 'GATEWAY_AWS_POOL',
+    schema: awsPool,
+    default: undefined,
+    defaultText: 'AWS_REGION and GATEWAY_AWS_ENDPOINT',
+    help: 'Several regions or accounts: a JSON array of `{"name", "region", "endpoint"?, "role_arn"?, "priority"?, "weight"?}`.',
+  }),
+  awsMaxStreamMs: setting<number>({
+    variable: 'GATEWAY_AWS_MAX_STREAM_MS',
+    schema: integer(10_000, 86_400_000),
+    default: 4 * 3_600_000,
+    unit: 'ms',
+    help: 'Longest life of a stream that Amazon Transcribe grants; 4 h by default there too.',
+  }),
+  awsFramePath: setting<(typeof FRAME_PATHS)[number]>({
+    variable: 'GATEWAY_AWS_FRAME_PATH',
+    schema: oneOf(FRAME_PATHS),
+    default: 'fast',
+    help: 'Who makes the frames of the AWS SDK: `fast` is our own code, about 2.5 times cheaper, `stock` the SDK itself.',
+  }),
   startTimeoutMs: setting<number>({
     variable: 'GATEWAY_START_TIMEOUT_MS',
     schema: integer(100, 120_000),
@@ -153,6 +197,27 @@ export const SETTINGS = {
     default: 60_000,
     unit: 'ms of audio',
     help: 'Audio of one session kept after the last final, so that a broken engine stream can be replayed.',
+  }),
+  parkAfterMs: setting<number>({
+    variable: 'GATEWAY_PARK_AFTER_MS',
+    schema: integer(1_000, 3_600_000),
+    default: 10_000,
+    unit: 'ms',
+    help: 'When a client sends no audio for this long, its engine stream is ended until audio comes; nothing is lost.',
+  }),
+  stallTimeoutMs: setting<number>({
+    variable: 'GATEWAY_STALL_TIMEOUT_MS',
+    schema: integer(1_000, 600_000),
+    default: 30_000,
+    unit: 'ms',
+    help: 'How long an engine may say nothing about audio that is not silent before its stream is replaced.',
+  }),
+  catchUpSpeed: setting<number>({
+    variable: 'GATEWAY_CATCH_UP_SPEED',
+    schema: decimal(1.1, 100),
+    default: 2,
+    unit: '× real time',
+    help: 'How fast audio is given to an engine that wants it at the speed of speech, while a session catches up.',
   }),
   drainTimeoutMs: setting<number>({
     variable: 'GATEWAY_DRAIN_TIMEOUT_MS',

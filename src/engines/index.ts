@@ -1,4 +1,6 @@
-import type { Config } from '../config/schema.ts';
+import { type AwsPoolEntry, parseAwsPool } from '../config/aws-pool.ts';
+import { type Config, SETTINGS } from '../config/schema.ts';
+import { GatewayError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import { BYTES_PER_SAMPLE, SAMPLE_RATE } from '../protocol/audio.ts';
@@ -20,6 +22,8 @@ export async function startEngine(config: Config, log: Logger, metrics: Metrics)
       return startLocal(config, log, metrics);
     case 'scripted':
       return new ScriptedEngine({ script: () => ({ steps: repeatingScript() }) });
+    case 'aws':
+      return startAws(config, log, metrics);
   }
 }
 
@@ -42,4 +46,45 @@ async function startLocal(config: Config, log: Logger, metrics: Metrics): Promis
       audioProcessed: (lagMs) => metrics.localLagSeconds.observe(lagMs / 1000),
     },
   });
+}
+
+async function startAws(config: Config, log: Logger, metrics: Metrics): Promise<Engine> {
+  const pool = awsPoolOf(config);
+  // Loaded here, because the SDK takes its time and memory, and the other engines need none of it.
+  const { AwsEngine } = await import('./aws/aws-engine.ts');
+  const states = { closed: 0, half_open: 1, open: 2 };
+  return new AwsEngine({
+    pool,
+    maxStreamMs: config.awsMaxStreamMs,
+    framePath: config.awsFramePath,
+    log,
+    observer: {
+      circuitChanged: (entry, state) => metrics.awsPoolState.set({ entry }, states[state]),
+      streamOpened: (entry, outcome) => metrics.awsOpensTotal.inc({ entry, outcome }),
+    },
+  });
+}
+
+/**
+ * The configured pool, or one entry from region and endpoint.
+ * @throws GatewayError that says what to set
+ */
+function awsPoolOf({ awsEndpoint, awsPool, awsRegion }: Config): readonly AwsPoolEntry[] {
+  const [endpoint, pool, region] = [
+    SETTINGS.awsEndpoint.variable,
+    SETTINGS.awsPool.variable,
+    SETTINGS.awsRegion.variable,
+  ];
+  if (awsPool !== undefined) {
+    if (awsEndpoint === undefined) return parseAwsPool(awsPool);
+    throw misconfigured(`${endpoint} does nothing beside ${pool}: give the endpoint to the entries that need it.`);
+  }
+  if (awsRegion !== undefined) {
+    return [{ name: awsRegion, region: awsRegion, endpoint: awsEndpoint, priority: 1, weight: 1 }];
+  }
+  throw misconfigured(`The engine aws needs a region: set ${region}, such as us-east-1, or ${pool}.`);
+}
+
+function misconfigured(message: string): GatewayError {
+  return new GatewayError('engine_unavailable', message, { retryable: false });
 }

@@ -39,6 +39,10 @@ export function createMetrics() {
     errorsTotal: counter('errors_total', 'Errors sent to clients, by code.', ['code']),
     engineStreams: gauge('engine_streams', 'Open engine streams.', ['engine']),
     engineOpensTotal: counter('engine_opens_total', 'Attempts to open an engine stream.', ['engine', 'outcome']),
+    engineStreamEndsTotal: counter('engine_stream_ends_total', 'Engine streams that are over, by how they ended.', [
+      'engine',
+      'how',
+    ]),
     engineBreaksTotal: counter('engine_breaks_total', 'Engine streams that broke in mid-session.', ['engine', 'code']),
     gapSecondsTotal: counter('gap_seconds_total', 'Seconds of audio lost and reported as a gap.', ['reason']),
     localRecognisers: gauge('local_recognisers', 'Live recogniser processes of the local engine.'),
@@ -50,6 +54,10 @@ export function createMetrics() {
       buckets: RESULT_LATENCY_BUCKETS,
       registers,
     }),
+    awsPoolState: gauge('aws_pool_state', 'Whether an AWS pool entry is in use: 0 yes, 1 on trial, 2 set aside.', [
+      'entry',
+    ]),
+    awsOpensTotal: counter('aws_opens_total', 'Attempts to open a stream in an AWS pool entry.', ['entry', 'outcome']),
     draining: gauge('draining', '1 while the gateway drains.'),
   };
 }

@@ -1,0 +1,124 @@
+import { randomUUID } from 'node:crypto';
+import type { TranscribeStreamingClient } from '@aws-sdk/client-transcribe-streaming';
+import type { AwsPoolEntry } from '../../config/aws-pool.ts';
+import { GatewayError } from '../../errors.ts';
+import type { Logger } from '../../log.ts';
+import type { Engine, EngineCapabilities, EngineStream, EngineStreamOptions } from '../engine.ts';
+import { assertSupported } from '../supported.ts';
+import { AwsStream, type StreamTimeouts } from './aws-stream.ts';
+import { awsCapabilities } from './capabilities.ts';
+import type { CircuitName } from './circuit.ts';
+import { createClient, type FramePath } from './client.ts';
+import { toCommandInput } from './command-input.ts';
+import { Pool, type PoolSlot } from './pool.ts';
+
+/**
+ * Start: half of the session's default of 10 s, so that an entry that does not answer leaves time for another. Drain:
+ * finals come up to 2 s late, and a session that loses them needs time for a second try within its 15 s. Stall: shorter
+ * than the 15 s after which AWS ends a stream that gets no audio.
+ */
+const TIMEOUTS: StreamTimeouts = { startMs: 5_000, stallMs: 10_000, drainMs: 6_000 };
+
+/** What the app may want to show of the pool. Called synchronously; must not throw. */
+interface AwsEngineObserver {
+  circuitChanged(entry: string, state: CircuitName): void;
+  /** @param outcome `ok`, `aborted` or the code of the error */
+  streamOpened(entry: string, outcome: string): void;
+}
+
+export interface AwsEngineOptions {
+  readonly pool: readonly AwsPoolEntry[];
+  /** Longest life of a stream, in milliseconds, as the service grants it. */
+  readonly maxStreamMs: number;
+  readonly framePath: FramePath;
+  readonly timeouts?: Partial<StreamTimeouts> | undefined;
+  readonly log: Logger;
+  readonly observer?: AwsEngineObserver | undefined;
+}
+
+interface Member extends AwsPoolEntry {
+  readonly client: TranscribeStreamingClient;
+}
+
+/** Amazon Transcribe streaming, in one region or account or in several. */
+export class AwsEngine implements Engine {
+  readonly capabilities: EngineCapabilities;
+  readonly #log: Logger;
+  readonly #timeouts: StreamTimeouts;
+  readonly #members: readonly Member[];
+  readonly #pool: Pool<Member>;
+  readonly #streams = new Set<AwsStream>();
+  #closed = false;
+
+  constructor(options: AwsEngineOptions) {
+    const { framePath, log, maxStreamMs, observer } = options;
+    this.capabilities = awsCapabilities(maxStreamMs);
+    this.#log = log;
+    this.#timeouts = { ...TIMEOUTS, ...options.timeouts };
+    this.#members = options.pool.map((entry) => ({ ...entry, client: createClient(entry, framePath, log) }));
+    this.#pool = new Pool(this.#members, {
+      circuitChanged: (entry, state) => {
+        observer?.circuitChanged(entry, state);
+        if (state === 'open') log.warn({ entry }, 'AWS pool entry set aside');
+        else log.info({ entry, state }, 'AWS pool entry in use');
+      },
+      tried: (entry, failure) => {
+        observer?.streamOpened(entry, outcomeOf(failure));
+        if (failure instanceof GatewayError) log.warn({ entry, err: failure }, 'AWS pool entry opened no stream');
+      },
+    });
+  }
+
+  /** Streams open now. */
+  get openStreams(): number {
+    return this.#streams.size;
+  }
+
+  async open(options: EngineStreamOptions, signal: AbortSignal): Promise<EngineStream> {
+    signal.throwIfAborted();
+    this.#assertOpen();
+    assertSupported(this.capabilities, options);
+    return this.#pool.open((slot) => this.#openIn(slot, options, signal), signal);
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    for (const stream of this.#streams) stream.abort();
+    for (const { client } of this.#members) client.destroy();
+  }
+
+  async #openIn(slot: PoolSlot<Member>, request: EngineStreamOptions, signal: AbortSignal): Promise<AwsStream> {
+    this.#assertOpen();
+    const { circuit, member } = slot;
+    const stream = new AwsStream({
+      client: member.client,
+      request,
+      parameters: toCommandInput(request, randomUUID()),
+      timeouts: this.#timeouts,
+      onAnswer: () => circuit.answered(),
+      onClosed: (broken) => {
+        this.#streams.delete(stream);
+        if (broken === undefined) return;
+        circuit.broke(broken);
+        this.#log.debug({ entry: member.name, code: broken.code }, 'AWS stream broke');
+      },
+    });
+    this.#streams.add(stream);
+    try {
+      await stream.open(signal);
+    } catch (error) {
+      this.#assertOpen();
+      throw error;
+    }
+    return stream;
+  }
+
+  #assertOpen(): void {
+    if (this.#closed) throw new GatewayError('engine_unavailable', 'The AWS engine is closed.', { retryable: false });
+  }
+}
+
+function outcomeOf(failure: unknown): string {
+  if (failure === undefined) return 'ok';
+  return failure instanceof GatewayError ? failure.code : 'aborted';
+}
