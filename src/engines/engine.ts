@@ -27,6 +27,8 @@ export interface EngineCapabilities {
   readonly realTime: boolean;
   /** The engine ends a stream of this age, in milliseconds; undefined for no limit. */
   readonly maxStreamMs: number | undefined;
+  /** The engine ends a stream that is given no audio for this long, in milliseconds; none by default. */
+  readonly maxSilenceMs?: number;
 }
 
 export interface EngineStreamOptions extends StartRequest {

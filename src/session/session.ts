@@ -1,18 +1,21 @@
-import type { Engine, EngineResult, EngineStream } from '../engines/engine.ts';
+import type { Engine, EngineStream } from '../engines/engine.ts';
 import { GatewayError, toGatewayError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { Metrics } from '../metrics/metrics.ts';
-import { BYTES_PER_SAMPLE, msToSamples, samplesToMs } from '../protocol/audio.ts';
+import { type AudioFormat, BYTES_PER_SAMPLE, msToSamples, samplesToMs } from '../protocol/audio.ts';
 import type { StartRequest } from '../protocol/start-request.ts';
 import { AudioBuffer } from './audio-buffer.ts';
 import { type SessionState, transition } from './state.ts';
-import { StreamOpener } from './stream-opener.ts';
+import { type StreamEnd, StreamOpener } from './stream-opener.ts';
+import { coverAllButPreRoll, type StreamLimits, StreamRun } from './stream-run.ts';
 import { type PlacedResult, Timeline } from './timeline.ts';
 
-/** Audio is joined to writes of this length: shorter ones cost an engine several times as much per second. */
-const WRITE_MS = 100;
-/** The longest write: while it catches up, fewer and larger writes are cheaper. */
-const MAX_WRITE_MS = 1_000;
+/** The engine may hang twice in a row while the session flushes; a third stream would only make the client wait. */
+const MAX_STALLS_WHILE_STOPPING = 2;
+/** Each stall in a row doubles the wait for the next, up to this factor: silence of an engine is weak evidence. */
+const MAX_STALL_FACTOR = 8;
+/** Share of the engine's own limit after which a stream without audio is parked. */
+const PARK_BEFORE_LIMIT = 0.8;
 
 /** Where results go. Called in order, never after `ended`; none of the methods may throw. */
 export interface SessionSink {
@@ -45,12 +48,11 @@ export interface SessionEnd {
 }
 
 /** Bounds of a session, in milliseconds; see the settings of the same names. */
-export interface SessionLimits {
+export interface SessionLimits extends StreamLimits {
   readonly backlogMs: number;
   readonly replayMs: number;
   readonly startTimeoutMs: number;
   readonly recoveryTimeoutMs: number;
-  readonly flushTimeoutMs: number;
 }
 
 export interface SessionOptions {
@@ -84,15 +86,15 @@ export class Session {
   readonly #aborted = new AbortController();
   #state: SessionState = 'starting';
   #stopReason: StopReason | undefined;
-  #stream: EngineStream | undefined;
-  #partialOpen = false;
+  /** The stream that serves the session now. */
+  #run: StreamRun | undefined;
   #finals = 0;
-  /** Runs while a stop was asked for and a stream is open; each sign of progress starts it anew. */
-  #flushTimer: NodeJS.Timeout | undefined;
+  /** Streams in a row that stalled and made no progress. */
+  #stalls = 0;
   /** The time for a stop is used up: what the engine still owes is lost. */
   #gaveUp = false;
-  /** Resolved when audio arrives, a stop is asked for, or the stream is gone: whatever the writer may wait for. */
-  #writerWake = Promise.withResolvers<void>();
+  /** Resolved when audio arrives, a stop is asked for or the client is gone: whatever a parked session waits for. */
+  #wake = Promise.withResolvers<void>();
   /** Resolved when the backlog has sunk to half of its bound. */
   #room: PromiseWithResolvers<void> | undefined;
 
@@ -100,7 +102,7 @@ export class Session {
     const { id, engine, limits, log, metrics, request } = options;
     this.id = id;
     this.#options = options;
-    this.#buffer = new AudioBuffer(msToSamples(limits.replayMs, request.sampleRate));
+    this.#buffer = new AudioBuffer(msToSamples(limits.replayMs, request.sampleRate), request.channels);
     this.#backlogLimit = msToSamples(limits.backlogMs, request.sampleRate);
     this.#opener = new StreamOpener({ engine, request, limits, metrics, log, signal: this.#aborted.signal });
     const ended = Promise.withResolvers<SessionEnd>();
@@ -110,6 +112,11 @@ export class Session {
 
   get state(): SessionState {
     return this.#state;
+  }
+
+  /** What the audio given to `push` must be. */
+  get format(): AudioFormat {
+    return this.#options.request;
   }
 
   /** True once a stop was asked for, or the session has ended: no more audio is taken. */
@@ -125,30 +132,31 @@ export class Session {
       this.#moveTo('live');
       sink.started();
       for (;;) {
-        const broken = await this.#drive(stream);
-        if (broken === undefined) break;
-        this.#moveTo('recovering');
-        stream = await this.#opener.next(broken);
+        const last = await this.#serve(stream);
+        if (!(await this.#needsStream(last.covered))) break;
+        this.#moveTo('reopening');
+        stream = await this.#opener.next(last);
         this.#moveTo('live');
         this.#rewind();
       }
       this.#end({ reason: this.#stopReason ?? 'client_stop' });
     } catch (error) {
-      if (this.#gaveUp) this.#end({ reason: this.#stopReason ?? 'draining' });
+      if (this.#gaveUp && this.#state !== 'starting') this.#end({ reason: this.#stopReason ?? 'draining' });
+      else if (this.#gaveUp) this.#fail(new GatewayError('draining', 'This gateway is shutting down; connect again.'));
       else if (this.#aborted.signal.aborted) this.#end({ reason: 'disconnected' });
       else this.#fail(toGatewayError(error));
     }
   }
 
   /**
-   * Takes whole samples of audio.
+   * Takes whole samples of audio, of all channels.
    * @throws GatewayError `no_session` once a stop was asked for; `audio_rate_exceeded` when the bounded backlog has no
    *   room, in which case nothing of the chunk was taken
    */
   push(audio: Buffer): void {
     if (this.stopping) throw new GatewayError('no_session', 'The session is stopping; it takes no more audio.');
-    const samples = audio.length / BYTES_PER_SAMPLE;
-    const { sampleRate } = this.#options.request;
+    const { channels, sampleRate } = this.#options.request;
+    const samples = audio.length / (BYTES_PER_SAMPLE * channels);
     if (this.#buffer.fresh + samples > this.#backlogLimit) {
       const waiting = samplesToMs(this.#buffer.fresh, sampleRate);
       const message = `Audio arrives faster than it can be transcribed: ${waiting} ms are waiting; the chunk was not taken.`;
@@ -156,7 +164,8 @@ export class Session {
     }
     this.#buffer.append(audio, performance.now());
     this.#options.metrics.audioSecondsTotal.inc(samples / sampleRate);
-    this.#wakeWriter();
+    this.#run?.audioArrived();
+    this.#wakeUp();
   }
 
   /** Resolves when the backlog is at most half full, or the session has ended: the pace for senders faster than speech. */
@@ -170,16 +179,16 @@ export class Session {
   stop(reason: StopReason): void {
     if (this.stopping) return;
     this.#stopReason = reason;
-    this.#awaitProgress();
-    this.#wakeWriter();
+    this.#run?.stop();
+    this.#wakeUp();
   }
 
   /** Drops everything at once: the client is gone. */
   abort(): void {
     if (this.#state === 'ended') return;
     this.#aborted.abort();
-    this.#stream?.abort();
-    this.#wakeWriter();
+    this.#run?.abort();
+    this.#wakeUp();
   }
 
   /** Ends the session without waiting for the engine any longer, and says what is lost by that. */
@@ -187,88 +196,80 @@ export class Session {
     if (this.#state === 'ended' || this.#gaveUp) return;
     this.#gaveUp = true;
     this.#options.log.warn({ audio_ms: this.#ms(this.#buffer.head) }, 'engine did not finish in time');
-    this.#reportLoss(this.#buffer.watermark, this.#buffer.head);
+    // Audio that arrived before the first stream opened was never acknowledged by a start; there is nothing to report.
+    if (this.#state !== 'starting') this.#reportLoss(this.#buffer.watermark, this.#buffer.head);
     this.abort();
   }
 
   /**
-   * Serves one stream until it has given its last final.
-   * @returns undefined when it ended as asked, otherwise why it broke
+   * Serves one stream until it is over.
+   * @returns how it ended; `covered` if all audio that it was given is finalised
    */
-  async #drive(stream: EngineStream): Promise<GatewayError | undefined> {
-    this.#stream = stream;
-    this.#partialOpen = false;
-    this.#awaitProgress();
-    const closed = new AbortController();
-    const writing = this.#writeAll(stream, closed.signal);
-    let broken: GatewayError | undefined;
-    try {
-      for await (const result of stream.results) {
-        this.#awaitProgress();
-        this.#deliver(result);
-      }
-      if (this.#state !== 'flushing') {
-        broken = new GatewayError('engine_unavailable', 'The speech engine ended the stream early.');
-      }
-    } catch (error) {
-      broken = toGatewayError(error);
-    } finally {
-      this.#stream = undefined;
-      clearTimeout(this.#flushTimer);
-      closed.abort();
-      this.#wakeWriter();
-      // Frees whatever the engine still holds for a stream that broke; a finished one does not mind.
-      stream.abort();
-      this.#opener.closed();
-    }
-    await writing;
+  async #serve(stream: EngineStream): Promise<StreamEnd & { covered: boolean }> {
+    const { engine, metrics, request } = this.#options;
+    const watermark = this.#buffer.watermark;
+    const run = new StreamRun({
+      stream,
+      capabilities: engine.capabilities,
+      buffer: this.#buffer,
+      timeline: this.#timeline,
+      limits: this.#streamLimits(),
+      sampleRate: request.sampleRate,
+      stopping: this.stopping,
+      onResult: (result) => this.#deliver(result),
+      onDropped: () => metrics.finalsDroppedTotal.inc(),
+      onWritten: () => this.#releaseRoom(),
+      onEnding: (why) => this.#moveTo(why === 'stopped' ? 'flushing' : 'parking'),
+    });
+    this.#run = run;
+    // The client may have left while the stream was handed over.
+    if (this.#aborted.signal.aborted) run.abort();
+    const outcome = await run.run();
+    this.#run = undefined;
+    this.#opener.closed(outcome);
     this.#aborted.signal.throwIfAborted();
-    return broken;
+    const covered = outcome.how === 'stopped' || outcome.how === 'parked';
+    if (covered) coverAllButPreRoll(this.#buffer, request.sampleRate);
+    const progressed = this.#buffer.watermark > watermark;
+    this.#stalls = outcome.how !== 'stalled' ? 0 : progressed ? 1 : this.#stalls + 1;
+    if (this.stopping && this.#stalls >= MAX_STALLS_WHILE_STOPPING) this.giveUp();
+    this.#aborted.signal.throwIfAborted();
+    return { ...('error' in outcome && { error: outcome.error }), progressed, covered };
   }
 
-  /** The writer of one stream: audio in order, then the end once a stop was asked for. */
-  async #writeAll(stream: EngineStream, closed: AbortSignal): Promise<void> {
-    const { sampleRate } = this.#options.request;
-    const writeSamples = msToSamples(WRITE_MS, sampleRate);
-    while (!closed.aborted) {
-      if (this.#buffer.backlog >= writeSamples || (this.stopping && this.#buffer.backlog > 0)) {
-        await stream.write(this.#buffer.read(msToSamples(MAX_WRITE_MS, sampleRate)));
-        this.#awaitProgress();
-        this.#buffer.trim(this.#partialOpen);
-        this.#releaseRoom();
-      } else if (this.stopping) {
-        this.#moveTo('flushing');
-        stream.end();
-        return;
-      } else {
-        await this.#writerWake.promise;
-      }
+  /**
+   * Waits, parked, until there is audio for another stream.
+   * @param covered whether what was given is finalised; otherwise it must be given again
+   * @returns false when the session was stopped and nothing is owed
+   */
+  async #needsStream(covered: boolean): Promise<boolean> {
+    for (;;) {
+      this.#aborted.signal.throwIfAborted();
+      if (covered ? this.#buffer.fresh > 0 : this.#buffer.watermark < this.#buffer.head) return true;
+      if (this.stopping) return false;
+      if (this.#state !== 'parked') this.#moveTo('parked');
+      await this.#wake.promise;
     }
   }
 
-  /** Gives the engine so long from now to take more audio or to say something, once a stop was asked for. */
-  #awaitProgress(): void {
-    clearTimeout(this.#flushTimer);
-    if (this.#stopReason === undefined || this.#stream === undefined) return;
-    this.#flushTimer = setTimeout(() => this.giveUp(), this.#options.limits.flushTimeoutMs);
+  #streamLimits(): StreamLimits {
+    const { engine, limits } = this.#options;
+    const { maxSilenceMs = Number.POSITIVE_INFINITY } = engine.capabilities;
+    return {
+      flushTimeoutMs: limits.flushTimeoutMs,
+      stallTimeoutMs: limits.stallTimeoutMs * Math.min(MAX_STALL_FACTOR, 2 ** this.#stalls),
+      parkAfterMs: Math.min(limits.parkAfterMs, maxSilenceMs * PARK_BEFORE_LIMIT),
+      catchUpSpeed: limits.catchUpSpeed,
+    };
   }
 
-  #deliver(result: EngineResult): void {
+  #deliver(result: PlacedResult): void {
     const { metrics, sink } = this.#options;
-    const placed = this.#timeline.place(result, this.#buffer.head);
-    this.#partialOpen = result.isPartial && result.text !== '';
-    if (placed === undefined) {
-      if (!result.isPartial && result.text !== '') metrics.finalsDroppedTotal.inc();
-      return;
-    }
-    if (placed.text !== '') {
-      const type = placed.isPartial ? 'partial' : 'final';
-      const arrived = this.#buffer.arrivalOf(placed.endSample - 1);
-      if (arrived !== undefined) metrics.resultLatencySeconds.observe({ type }, (performance.now() - arrived) / 1000);
-      if (!placed.isPartial) this.#finals++;
-      sink.result(placed);
-    }
-    if (!placed.isPartial) this.#buffer.advanceWatermark(placed.endSample);
+    const type = result.isPartial ? 'partial' : 'final';
+    const arrived = this.#buffer.arrivalOf(result.endSample - 1);
+    if (arrived !== undefined) metrics.resultLatencySeconds.observe({ type }, (performance.now() - arrived) / 1000);
+    if (!result.isPartial) this.#finals++;
+    sink.result(result);
   }
 
   /** A new stream is open: give it the audio since the last final again. */
@@ -312,9 +313,9 @@ export class Session {
     this.#state = transition(this.#state, state);
   }
 
-  #wakeWriter(): void {
-    this.#writerWake.resolve();
-    this.#writerWake = Promise.withResolvers<void>();
+  #wakeUp(): void {
+    this.#wake.resolve();
+    this.#wake = Promise.withResolvers<void>();
   }
 
   #releaseRoom(): void {

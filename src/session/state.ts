@@ -3,18 +3,23 @@
  *
  * - `starting`: the first engine stream is being opened; audio is taken and waits.
  * - `live`: audio goes to the engine, results come back.
- * - `recovering`: the stream broke; another is being opened and gets the audio since the last final again.
+ * - `parking`: no audio came for a while; the engine finalises what it has, and the stream ends.
+ * - `parked`: no stream is open and none is paid for, until audio comes.
+ * - `reopening`: another stream is being opened and gets the audio since the watermark again.
  * - `flushing`: no more audio comes; the engine finalises what it has.
  * - `ended`: nothing moves any more.
  */
-export type SessionState = 'starting' | 'live' | 'recovering' | 'flushing' | 'ended';
+export type SessionState = 'starting' | 'live' | 'parking' | 'parked' | 'reopening' | 'flushing' | 'ended';
 
 export const TRANSITIONS: Readonly<Record<SessionState, readonly SessionState[]>> = {
   starting: ['live', 'ended'],
-  live: ['recovering', 'flushing', 'ended'],
-  recovering: ['live', 'ended'],
-  // An engine that breaks while it flushes still owes the last finals.
-  flushing: ['recovering', 'ended'],
+  // A stream that broke when all its audio was covered leaves nothing to reopen for: parked at once.
+  live: ['parking', 'parked', 'reopening', 'flushing', 'ended'],
+  // An engine that breaks while it finalises still owes the last finals.
+  parking: ['parked', 'reopening', 'ended'],
+  parked: ['reopening', 'ended'],
+  reopening: ['live', 'ended'],
+  flushing: ['reopening', 'ended'],
   ended: [],
 };
 

@@ -4,14 +4,17 @@ import { GatewayError, toGatewayError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import type { StartRequest } from '../protocol/start-request.ts';
+import type { StreamOutcome } from './stream-run.ts';
 
 const BACKOFF_FIRST_MS = 100;
 const BACKOFF_LAST_MS = 2_000;
-/**
- * A stream that lived this long was a healthy one: the next break starts with a fresh budget. Longer than any engine
- * takes to notice a hung stream, so that audio which hangs every engine does not renew the budget for ever.
- */
+/** A stream that lived this long was a healthy one, though nothing may have been said on it. */
 const HEALTHY_AFTER_MS = 30_000;
+/**
+ * So many breaks in a row are answered by an attempt even when the budget is used up: a stream can live longer than
+ * the whole budget before it breaks. The bound spares other sessions audio that kills every recogniser it is given to.
+ */
+const BREAKS_ALWAYS_ANSWERED = 3;
 
 interface StreamOpenerOptions {
   readonly engine: Engine;
@@ -23,15 +26,25 @@ interface StreamOpenerOptions {
   readonly signal: AbortSignal;
 }
 
+/** How the stream before the next one ended. */
+export interface StreamEnd {
+  /** Undefined when it ended in good order. */
+  readonly error?: GatewayError;
+  /** It covered audio that no stream before had covered. */
+  readonly progressed: boolean;
+}
+
 /**
  * Opens the engine streams of one session: the first with a plain time limit, each following one with backoff, jitter
- * and a time budget that starts anew only after a healthy stream.
+ * and a time budget. The budget is filled again by a healthy stream: one that ended in good order, made progress or
+ * lived for long.
  */
 export class StreamOpener {
   readonly #options: StreamOpenerOptions;
   #openedAt = 0;
   #breaksInARow = 0;
-  #deadline: number | undefined;
+  /** Time without a healthy stream before this break, in milliseconds. */
+  #spentMs = 0;
 
   constructor(options: StreamOpenerOptions) {
     this.#options = options;
@@ -43,39 +56,53 @@ export class StreamOpener {
   }
 
   /**
-   * Opens the stream that follows one which broke.
-   * @param broken why it broke
-   * @throws GatewayError `broken` itself where a new stream cannot help, or the last failure once the budget is used up
+   * Opens the stream that follows one which is over.
+   * @throws GatewayError the break itself where a new stream cannot help, or the last failure once the budget is used up
    */
-  async next(broken: GatewayError): Promise<EngineStream> {
-    const { engine, limits, log, metrics, signal } = this.#options;
-    const name = engine.capabilities.name;
-    metrics.engineBreaksTotal.inc({ engine: name, code: broken.code });
-    log.warn({ engine: name, code: broken.code, err: broken }, 'engine stream broke');
-    const now = performance.now();
-    if (this.#deadline === undefined || now - this.#openedAt >= HEALTHY_AFTER_MS) {
-      this.#deadline = now + limits.recoveryTimeoutMs;
+  async next(last: StreamEnd): Promise<EngineStream> {
+    const { limits, signal } = this.#options;
+    const livedMs = performance.now() - this.#openedAt;
+    if (last.error === undefined || last.progressed || livedMs >= HEALTHY_AFTER_MS) {
+      this.#spentMs = 0;
       this.#breaksInARow = 0;
+    } else {
+      this.#spentMs += livedMs;
     }
-    let failure = broken;
-    while (failure.retryable) {
-      const pause = backoff(this.#breaksInARow++);
-      if (performance.now() + pause > this.#deadline) break;
-      await delay(pause, undefined, { signal });
-      try {
-        return await this.#open(true);
-      } catch (error) {
-        signal.throwIfAborted();
-        failure = toGatewayError(error);
+    if (last.error !== undefined) this.#breaksInARow++;
+    const begin = performance.now();
+    let failure = last.error;
+    try {
+      for (let attempt = 0; ; attempt++) {
+        if (failure !== undefined) {
+          const leftMs = limits.recoveryTimeoutMs - this.#spentMs - (performance.now() - begin);
+          const mayTry = leftMs > 0 || (attempt === 0 && this.#breaksInARow <= BREAKS_ALWAYS_ANSWERED);
+          if (!failure.retryable || !mayTry) throw failure;
+          const pause = Math.max(backoff(this.#breaksInARow + attempt), failure.retryAfterMs ?? 0);
+          await delay(leftMs > 0 ? Math.min(pause, leftMs) : pause, undefined, { signal });
+        }
+        try {
+          return await this.#open(true);
+        } catch (error) {
+          signal.throwIfAborted();
+          failure = toGatewayError(error);
+        }
       }
+    } finally {
+      this.#spentMs += performance.now() - begin;
     }
-    throw failure;
   }
 
-  /** The open stream is gone. */
-  closed(): void {
-    const { engine, metrics } = this.#options;
-    metrics.engineStreams.dec({ engine: engine.capabilities.name });
+  /** The open stream is over. */
+  closed(outcome: StreamOutcome): void {
+    const { engine, log, metrics, signal } = this.#options;
+    const name = engine.capabilities.name;
+    metrics.engineStreams.dec({ engine: name });
+    // A client that left says nothing about the engine.
+    if (signal.aborted) return;
+    metrics.engineStreamEndsTotal.inc({ engine: name, how: outcome.how });
+    if (!('error' in outcome)) return;
+    metrics.engineBreaksTotal.inc({ engine: name, code: outcome.error.code });
+    log.warn({ engine: name, code: outcome.error.code, err: outcome.error }, 'engine stream broke');
   }
 
   async #open(continuation: boolean): Promise<EngineStream> {
@@ -85,6 +112,8 @@ export class StreamOpener {
     try {
       const options = { ...request, continuation };
       const stream = await engine.open(options, AbortSignal.any([signal, timeout]));
+      if (signal.aborted) stream.abort();
+      signal.throwIfAborted();
       this.#openedAt = performance.now();
       metrics.engineOpensTotal.inc({ engine: name, outcome: 'ok' });
       metrics.engineStreams.inc({ engine: name });
@@ -101,7 +130,7 @@ export class StreamOpener {
 }
 
 /** Exponential, with full jitter on its upper half, so that the sessions of a dead process do not return in step. */
-function backoff(attempt: number): number {
-  const ceiling = Math.min(BACKOFF_LAST_MS, BACKOFF_FIRST_MS * 2 ** Math.min(attempt, 10));
+function backoff(failures: number): number {
+  const ceiling = Math.min(BACKOFF_LAST_MS, BACKOFF_FIRST_MS * 2 ** Math.min(Math.max(0, failures - 1), 10));
   return ceiling / 2 + (Math.random() * ceiling) / 2;
 }

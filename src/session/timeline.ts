@@ -1,20 +1,23 @@
-import type { EngineItem, EngineResult } from '../engines/engine.ts';
+import type { EngineResult } from '../engines/engine.ts';
 
 /** A result on the session's timeline: positions are samples since the session's first. */
 export type PlacedResult = EngineResult;
 
 /**
  * One timeline over all engine streams of a session. A stream counts from its own first sample; results are moved by
- * the position at which the stream was opened. Finals never overlap and never run backwards, whatever the engine says:
- * one that begins before the last final's end is clamped, one that lies wholly before it is dropped.
+ * the position at which the stream was opened. Finals of a channel never overlap and never run backwards, whatever the
+ * engine says: one that begins before the last final's end is clamped, one that lies wholly before it is dropped.
  */
 export class Timeline {
   #base = 0;
-  #end = 0;
+  /** By channel: end of the last final, in samples. */
+  readonly #ends: number[] = [];
+  /** Nothing may be placed before it in any channel. */
+  #skippedTo = 0;
 
-  /** End of the last final, in samples. */
-  get end(): number {
-    return this.#end;
+  /** Position of the session at which the stream's sample lies. */
+  positionOf(streamSample: number): number {
+    return this.#base + streamSample;
   }
 
   /** The following results come from a stream whose first sample is at `position`. */
@@ -29,23 +32,27 @@ export class Timeline {
    */
   place(result: EngineResult, head: number): PlacedResult | undefined {
     const endSample = Math.min(this.#base + result.endSample, head);
-    if (endSample <= this.#end) return undefined;
+    const channel = result.channel ?? 0;
+    const earliest = Math.max(this.#ends[channel] ?? 0, this.#skippedTo);
+    if (endSample <= earliest) return undefined;
     const within = (low: number, sample: number) => Math.min(Math.max(this.#base + sample, low), endSample);
-    const startSample = within(this.#end, result.startSample);
+    const startSample = within(earliest, result.startSample);
     const placed: PlacedResult = { ...result, startSample, endSample };
-    const items = result.items?.map(
-      (item): EngineItem => ({
-        ...item,
-        startSample: within(startSample, item.startSample),
-        endSample: within(startSample, item.endSample),
-      }),
-    );
-    if (!result.isPartial) this.#end = endSample;
-    return items === undefined ? placed : { ...placed, items };
+    const place = <Part extends { startSample: number; endSample: number }>(part: Part): Part => ({
+      ...part,
+      startSample: within(startSample, part.startSample),
+      endSample: within(startSample, part.endSample),
+    });
+    if (!result.isPartial) this.#ends[channel] = endSample;
+    return {
+      ...placed,
+      ...(result.items && { items: result.items.map(place) }),
+      ...(result.entities && { entities: result.entities.map(place) }),
+    };
   }
 
   /** Audio up to `position` is lost: nothing may be placed before it any more. */
   skipTo(position: number): void {
-    this.#end = Math.max(this.#end, position);
+    this.#skippedTo = Math.max(this.#skippedTo, position);
   }
 }

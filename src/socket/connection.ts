@@ -82,7 +82,7 @@ export class Connection {
 
   #audio(data: unknown, ack: Ack): void {
     const running = this.#require('audio_chunk');
-    running.session.push(parseAudioChunk(data));
+    running.session.push(parseAudioChunk(data, running.session.format));
     // A sender that is faster than speech is paced by waiting for this.
     void running.session.room().then(() => ack({ ok: true, session_id: running.session.id }));
   }

@@ -15,7 +15,13 @@ import { assertSupported } from '../supported.ts';
 
 /** One thing that a scripted stream does once it has been given the audio up to `atSample`. */
 export type ScriptStep =
-  | { readonly do: 'partial' | 'final'; readonly atSample: number; readonly text: string; readonly fromSample?: number }
+  | {
+      readonly do: 'partial' | 'final';
+      readonly atSample: number;
+      readonly text: string;
+      readonly fromSample?: number;
+      readonly channel?: number;
+    }
   | { readonly do: 'delay'; readonly atSample: number; readonly ms: number }
   /** Neither takes audio nor answers until the stream is aborted. */
   | { readonly do: 'hang'; readonly atSample: number }
@@ -83,7 +89,7 @@ export class ScriptedEngine implements Engine {
     const script = this.#options.script(this.#opened++, options);
     if (script.open?.delayMs !== undefined) await delay(script.open.delayMs, undefined, { signal });
     if (script.open?.error !== undefined) throw script.open.error;
-    const stream = new ScriptedStream(script.steps, () => this.#streams.delete(stream));
+    const stream = new ScriptedStream(script.steps, options.channels, () => this.#streams.delete(stream));
     this.#streams.add(stream);
     return stream;
   }
@@ -97,6 +103,7 @@ export class ScriptedEngine implements Engine {
 class ScriptedStream implements EngineStream {
   readonly results = new ResultQueue(Number.POSITIVE_INFINITY, () => this.abort());
   readonly #steps: Iterator<ScriptStep>;
+  readonly #frameBytes: number;
   readonly #onClose: () => void;
   readonly #aborted = new AbortController();
   #next: ScriptStep | undefined;
@@ -107,7 +114,8 @@ class ScriptedStream implements EngineStream {
   /** Steps are carried out one after the other, whoever asks. */
   #turn: Promise<void> = Promise.resolve();
 
-  constructor(steps: Iterable<ScriptStep>, onClose: () => void) {
+  constructor(steps: Iterable<ScriptStep>, channels: number, onClose: () => void) {
+    this.#frameBytes = channels * BYTES_PER_SAMPLE;
     this.#steps = steps[Symbol.iterator]();
     this.#advance();
     this.#onClose = onClose;
@@ -115,7 +123,7 @@ class ScriptedStream implements EngineStream {
 
   async write(audio: Buffer): Promise<void> {
     if (this.results.closed || this.#ended) return;
-    this.#given += audio.length / BYTES_PER_SAMPLE;
+    this.#given += audio.length / this.#frameBytes;
     await this.#runTo(this.#given);
   }
 
@@ -157,7 +165,7 @@ class ScriptedStream implements EngineStream {
     switch (step.do) {
       case 'partial':
       case 'final':
-        this.#say(step.do === 'partial', step.text, step.fromSample ?? this.#utteranceStart, step.atSample);
+        this.#say(step);
         return;
       case 'delay':
         await delay(step.ms, undefined, { signal: this.#aborted.signal }).catch(() => undefined);
@@ -173,8 +181,11 @@ class ScriptedStream implements EngineStream {
     }
   }
 
-  #say(isPartial: boolean, text: string, fromSample: number, atSample: number): void {
-    const endSample = Math.min(atSample, this.#given);
+  #say(step: Extract<ScriptStep, { text: string }>): void {
+    const { channel, text } = step;
+    const isPartial = step.do === 'partial';
+    const fromSample = step.fromSample ?? this.#utteranceStart;
+    const endSample = Math.min(step.atSample, this.#given);
     const result: EngineResult = {
       resultId: this.#resultId,
       isPartial,
@@ -183,6 +194,7 @@ class ScriptedStream implements EngineStream {
       endSample,
       confidence: 1,
       items: wordsOf(text, fromSample, endSample),
+      ...(channel !== undefined && { channel }),
     };
     this.results.push(result);
     if (isPartial) return;

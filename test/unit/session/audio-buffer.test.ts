@@ -29,9 +29,9 @@ describe('AudioBuffer', () => {
             const from = buffer.cursor;
             const audio = buffer.read(one.samples);
             expect(audio.equals(numbered(from, audio.length / 2))).toBe(true);
-            buffer.trim(true);
+            buffer.trim(() => true);
           } else if (one.do === 'final') {
-            buffer.advanceWatermark(buffer.cursor - one.back);
+            buffer.cover(buffer.cursor - one.back);
             covered = Math.max(covered, buffer.watermark);
           } else {
             const forgotten = buffer.rewind();
@@ -51,7 +51,7 @@ describe('AudioBuffer', () => {
     const buffer = new AudioBuffer(6400);
     buffer.append(numbered(0, 16_000), 0);
     buffer.read(16_000);
-    buffer.trim(false);
+    buffer.trim(() => false);
     expect(buffer.rewind()).toEqual({ from: 0, to: 9600 });
     expect(buffer.rewind()).toBeUndefined();
     expect(buffer.read(100).equals(numbered(9600, 100))).toBe(true);
@@ -62,7 +62,7 @@ describe('AudioBuffer', () => {
       const buffer = new AudioBuffer(6400);
       buffer.append(silent(16_000), 0);
       buffer.read(16_000);
-      buffer.trim(partialOpen);
+      buffer.trim(() => partialOpen);
       expect(buffer.rewind()).toEqual(partialOpen ? { from: 0, to: 9600 } : undefined);
     }
   });
@@ -90,5 +90,75 @@ describe('AudioBuffer', () => {
     expect(buffer.isSilentBetween(0, 4000)).toBe(true);
     expect(buffer.isSilentBetween(0, 4001)).toBe(false);
     expect(buffer.isSilentBetween(4001, 99_999)).toBe(true);
+  });
+
+  it('does not call audio silent that it has forgotten', () => {
+    const buffer = new AudioBuffer(3200);
+    buffer.append(numbered(0, 6400), 0);
+    buffer.append(silent(3200), 0);
+    buffer.read(9600);
+    buffer.trim(() => false);
+    expect(buffer.isSilentBetween(6400, 9600)).toBe(true);
+    expect(buffer.isSilentBetween(6399, 9600)).toBe(false);
+  });
+
+  it('covers silence up to a limit, in whole blocks, but not while words are pending', () => {
+    const buffer = new AudioBuffer(100_000);
+    buffer.append(silent(10_000), 0);
+    buffer.append(numbered(10_000, 1000), 0);
+    buffer.read(11_000);
+    buffer.coverSilence(11_000, () => true);
+    expect(buffer.watermark).toBe(0);
+    buffer.coverSilence(6399, () => false);
+    expect(buffer.watermark).toBe(3200);
+    buffer.coverSilence(11_000, () => false);
+    expect(buffer.watermark).toBe(9600);
+  });
+
+  describe('with two channels', () => {
+    /** Left and right, each loud or silent. */
+    function stereo(from: number, samples: number, left: boolean, right: boolean): Buffer {
+      const audio = Buffer.alloc(samples * 4);
+      for (let i = 0; i < samples; i++) {
+        if (left) audio.writeInt16LE(((from + i) % 30_000) + 100, i * 4);
+        if (right) audio.writeInt16LE(-((from + i) % 30_000) - 100, i * 4 + 2);
+      }
+      return audio;
+    }
+
+    it('has the lower watermark of both, and gives a covered channel again as silence', () => {
+      const buffer = new AudioBuffer(100_000, 2);
+      buffer.append(stereo(0, 9000, true, true), 0);
+      expect(buffer.head).toBe(9000);
+      buffer.read(9000);
+      buffer.cover(2000, 0);
+      expect(buffer.watermark).toBe(0);
+      buffer.cover(1000, 1);
+      expect(buffer.watermark).toBe(1000);
+      expect(buffer.rewind()).toBeUndefined();
+      expect(buffer.cursor).toBe(1000);
+      const again = Buffer.concat([buffer.read(300), buffer.read(8000)]);
+      expect(again.equals(Buffer.concat([stereo(1000, 1000, false, true), stereo(2000, 7000, true, true)]))).toBe(true);
+    });
+
+    it('covers the silence of one channel while the other speaks', () => {
+      const buffer = new AudioBuffer(100_000, 2);
+      buffer.append(stereo(0, 6400, false, true), 0);
+      buffer.read(6400);
+      buffer.coverSilence(6400, (channel) => channel === 1);
+      buffer.cover(3200, 1);
+      expect(buffer.watermark).toBe(3200);
+      buffer.cover(6400, 1);
+      expect(buffer.watermark).toBe(6400);
+    });
+
+    it('forgets both channels beyond its bound', () => {
+      const buffer = new AudioBuffer(3200, 2);
+      buffer.append(stereo(0, 9600, true, false), 0);
+      buffer.read(9600);
+      buffer.trim(() => false);
+      expect(buffer.rewind()).toEqual({ from: 0, to: 6400 });
+      expect(buffer.watermark).toBe(6400);
+    });
   });
 });

