@@ -5,7 +5,7 @@ import type { MsRange } from '../emulator/random.ts';
 import { faultsHelp, parseFault } from './fault-option.ts';
 import { parseMsRange } from './ms-range.ts';
 
-export const RECOGNISERS = ['local', 'scripted', 'coded'] as const;
+const RECOGNISERS = ['local', 'scripted', 'coded'] as const;
 
 type LimitOption = 'concurrentStreams' | 'startsPerSecond' | 'connections' | 'silenceMs' | 'maxAgeMs';
 

@@ -1,4 +1,4 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, open, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
@@ -12,7 +12,7 @@ import type { Engine, EngineStreamOptions } from '../../src/engines/engine.ts';
 import { repeatingScript, ScriptedEngine } from '../../src/engines/scripted/scripted-engine.ts';
 import { tone } from '../support/client.ts';
 import { startGateway } from '../support/gateway.ts';
-import { cli, killAll, ROOT, serveGateway } from '../support/process.ts';
+import { cli, killAll, ROOT, run, serveGateway } from '../support/process.ts';
 
 const NOWHERE = 'http://127.0.0.1:9';
 const children = new Set<ChildProcess>();
@@ -57,7 +57,7 @@ describe('stream from an input that stays open', () => {
   it('exits when the input is a named pipe', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'stream-ending-'));
     const pipe = join(folder, 'pipe');
-    execFileSync('mkfifo', [pipe]);
+    expect(await run('mkfifo', [pipe]).exited).toBe(0);
     // For reading as well, because opening the one end alone waits for the other.
     const writer = await open(pipe, 'r+');
     try {
