@@ -9,7 +9,7 @@
  * the same timers and sends nothing; its cost is taken off the others'. The network is the loopback, without TLS.
  */
 import { type ChildProcess, fork } from 'node:child_process';
-import { createHmac, hash } from 'node:crypto';
+import { createHmac, createSecretKey, hash } from 'node:crypto';
 import { once } from 'node:events';
 import { type ClientHttp2Session, connect, createServer, type ServerHttp2Stream } from 'node:http2';
 import type { AddressInfo } from 'node:net';
@@ -211,7 +211,8 @@ function sdkRun(port: number, hooks: object): Run {
 /** The least that the wire asks for: the outer and inner message in one buffer, and a chain of signatures. */
 function bareFrames(): (audio: Buffer) => Buffer {
   const scope = '20260101/us-east-1/transcribe/aws4_request';
-  const key = Buffer.alloc(32, 1);
+  // Not bytes, of which Node would make such an object for each HMAC.
+  const key = createSecretKey(Buffer.alloc(32, 1));
   const dateHeader = Buffer.concat([Buffer.from([5]), Buffer.from(':date'), Buffer.from([8]), Buffer.alloc(8)]);
   const signatureName = Buffer.concat([Buffer.from([16]), Buffer.from(':chunk-signature'), Buffer.from([6, 0, 32])]);
   const inner = [
