@@ -22,7 +22,7 @@ const MAX_RESULTS_WAITING = 64;
  * AWS accepts a stream that is over its quota and refuses it in the first frame, right behind the headers. A refusal
  * that comes within this time makes `open` fail, so that the pool can try its next entry; audio waits no longer for it.
  */
-const REFUSAL_GRACE_MS = 100;
+const REFUSAL_GRACE_MS = 50;
 
 /** Bounds of a stream, in milliseconds. */
 export interface StreamTimeouts {

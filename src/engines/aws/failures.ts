@@ -1,5 +1,6 @@
 import { GatewayError } from '../../errors.ts';
 import type { ErrorCode } from '../../protocol/error-codes.ts';
+import { FrameError } from './frames/frame-error.ts';
 
 /** Suggested to those whom the quota refuses: streams end, and starts are counted, at about this pace. */
 const QUOTA_RETRY_AFTER_MS = 1_000;
@@ -121,6 +122,7 @@ function byStatus(status: number): FailureKind | undefined {
  */
 export function toFailure(error: unknown): AwsFailure {
   if (error instanceof AwsFailure) return error;
+  if (error instanceof FrameError && error.fault === 'early_end') return new AwsFailure('ended_early', error);
   const {
     name = '',
     message = '',
