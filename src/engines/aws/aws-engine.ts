@@ -95,7 +95,7 @@ export class AwsEngine implements Engine {
       request,
       parameters: toCommandInput(request, randomUUID()),
       timeouts: this.#timeouts,
-      onAnswer: () => circuit.answered(),
+      onWords: () => circuit.heard(),
       onClosed: (broken) => {
         this.#streams.delete(stream);
         if (broken === undefined) return;

@@ -39,8 +39,8 @@ export interface AwsStreamOptions {
   readonly request: StartRequest;
   readonly parameters: TranscriptionParameters;
   readonly timeouts: StreamTimeouts;
-  /** The service said something. */
-  readonly onAnswer: () => void;
+  /** The service recognised something. An answer without words proves little: the first comes before any audio is heard. */
+  readonly onWords: () => void;
   /** The stream is over; called once. A failure is given if it broke after `open` had resolved. */
   readonly onClosed: (broken: AwsFailure | undefined) => void;
 }
@@ -152,9 +152,11 @@ export class AwsStream implements EngineStream {
 
   #receive(event: TranscriptResultStream): void {
     if (this.#state === 'closed') return;
-    this.#options.onAnswer();
     if (event.TranscriptEvent !== undefined) {
-      for (const result of this.#reader.read(event.TranscriptEvent, this.#sentSamples())) this.results.push(result);
+      for (const result of this.#reader.read(event.TranscriptEvent, this.#sentSamples())) {
+        this.results.push(result);
+        if (result.text !== '') this.#options.onWords();
+      }
     }
     this.#opened.resolve();
     this.#expectProgress();

@@ -22,7 +22,7 @@ const LONGEST_PAUSE_MS = 8_000;
 
 /**
  * Counts refused opens and broken streams apart, because each has a success of its own: a stream that opens, and a
- * stream that answers. Together they would hide an entry that opens every stream and then breaks it, and one that has
+ * stream that gives words. Together they would hide an entry that opens every stream and then breaks it, and one that has
  * running streams and opens no more.
  */
 class Tally implements IBreaker {
@@ -107,8 +107,8 @@ export class Circuit {
     }
   }
 
-  /** A stream of the entry has answered. */
-  answered(): void {
+  /** A stream of the entry has given words. */
+  heard(): void {
     this.#tally.breaks = 0;
   }
 

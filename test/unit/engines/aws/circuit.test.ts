@@ -67,7 +67,7 @@ describe('Circuit', () => {
     expect(circuit.state).toBe('closed');
   });
 
-  it('counts streams that break without an answer between them, though all of them open', async () => {
+  it('counts streams that break without words between them, though all of them open', async () => {
     const { circuit, succeed } = start();
     for (let round = 0; round < 5; round += 1) {
       expect(circuit.state).toBe('closed');
@@ -78,11 +78,11 @@ describe('Circuit', () => {
     expect(circuit.state).toBe('open');
   });
 
-  it('forgives breaks when a stream answers', async () => {
+  it('forgives breaks when a stream gives words', async () => {
     const { circuit } = start();
     for (let round = 0; round < 20; round += 1) {
       circuit.broke(new AwsFailure('broken'));
-      circuit.answered();
+      circuit.heard();
     }
     await settled();
     expect(circuit.state).toBe('closed');
