@@ -22,7 +22,7 @@ export interface StartRequest {
   readonly transcriptFormat?: 'written' | 'spoken' | undefined;
 }
 
-export interface LanguageIdentification {
+interface LanguageIdentification {
   /** `one`: one language for the whole stream; `several`: it may change. */
   readonly languages: 'one' | 'several';
   /** BCP 47 tags, two or more. */
@@ -31,7 +31,7 @@ export interface LanguageIdentification {
   readonly preferred?: string | undefined;
 }
 
-export interface VocabularyFilter {
+interface VocabularyFilter {
   readonly names: readonly string[];
   readonly method: 'mask' | 'remove' | 'tag';
 }

@@ -6,6 +6,8 @@ import type { EngineCapabilities } from '../engine.ts';
 const SAMPLE_RATES = [8_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000];
 /** Partials come sooner, but finals were seen up to 2 s after their words end (users' reports); the rest is margin. */
 const SETTLE_MS = 3_000;
+/** Source: the text of the exception with which the service ends such a stream. */
+const MAX_SILENCE_MS = 15_000;
 
 /** @param maxStreamMs longest life of a stream, in milliseconds */
 export function awsCapabilities(maxStreamMs: number): EngineCapabilities {
@@ -17,5 +19,6 @@ export function awsCapabilities(maxStreamMs: number): EngineCapabilities {
     settleMs: SETTLE_MS,
     realTime: true,
     maxStreamMs,
+    maxSilenceMs: MAX_SILENCE_MS,
   };
 }
