@@ -46,9 +46,9 @@ interface Job {
 interface Measured {
   /** CPU of the process in microseconds, for all streams, while it was measured. */
   readonly cpuUs: number;
-  /** Growth from before the streams, after a collection, in bytes: of the resident set, and of what V8 knows. */
+  /** Growth from before the streams in bytes: of the resident set, and of what is alive after a collection. */
   readonly residentBytes: number;
-  readonly heapBytes: number;
+  readonly liveBytes: number;
   /** From a chunk's making to its result, in milliseconds. */
   readonly latencies: readonly number[];
   readonly chunks: number;
@@ -289,10 +289,13 @@ function runOf({ path, port }: Job): Run {
   }
 }
 
-function memory(): { resident: number; heap: number } {
+/** Buffers are freed some time after the collection that found them dead: hence two, and a wait. */
+async function memory(): Promise<{ resident: number; live: number }> {
+  globalThis.gc?.();
+  await delay(50);
   globalThis.gc?.();
   const { rss, heapUsed, external } = process.memoryUsage();
-  return { resident: rss, heap: heapUsed + external };
+  return { resident: rss, live: heapUsed + external };
 }
 
 async function measure(job: Job): Promise<Measured> {
@@ -300,7 +303,7 @@ async function measure(job: Job): Promise<Measured> {
   let latencies: number[] = [];
   let errors = 0;
   const onResult = (id: string) => void latencies.push(performance.now() - Number(id));
-  const before = memory();
+  const before = await memory();
   const microphones: Microphone[] = [];
   const runs: Promise<void>[] = [];
   for (let index = 0; index < job.streams; index += 1) {
@@ -322,14 +325,14 @@ async function measure(job: Job): Promise<Measured> {
   const { user, system } = process.cpuUsage(start);
   const chunks = made() - chunksBefore;
   const measured = latencies;
-  const after = memory();
+  const after = await memory();
   for (const microphone of microphones) microphone.end();
   const ended = await Promise.race([Promise.all(runs), delay(PATIENCE_MS, undefined, { ref: false })]);
   if (ended === undefined) errors += 1;
   return {
     cpuUs: user + system,
     residentBytes: after.resident - before.resident,
-    heapBytes: after.heap - before.heap,
+    liveBytes: after.live - before.live,
     latencies: measured,
     chunks,
     errors,
@@ -370,7 +373,7 @@ interface Row {
   readonly cpu: number;
   /** Of memory for a stream. */
   readonly residentKb: number;
-  readonly heapKb: number;
+  readonly liveKb: number;
   readonly p50: number;
   readonly p95: number;
 }
@@ -380,7 +383,7 @@ function rowOf(all: readonly Measured[], streams: number): Row {
   return {
     cpu: median(all.map((one) => one.cpuUs / 1000 / ((one.chunks * CHUNK_MS) / 1000))),
     residentKb: median(all.map((one) => one.residentBytes / 1024 / streams)),
-    heapKb: median(all.map((one) => one.heapBytes / 1024 / streams)),
+    liveKb: median(all.map((one) => one.liveBytes / 1024 / streams)),
     p50: quantile(latencies, 0.5),
     p95: quantile(latencies, 0.95),
   };
@@ -397,7 +400,7 @@ function print(results: ReadonlyMap<Path, readonly Measured[]>, streams: number)
     'net',
     'of stock',
     'RSS net KB',
-    'heap net KB',
+    'live net KB',
     'p50 ms',
     'p95 ms',
     'added p50',
@@ -409,7 +412,7 @@ function print(results: ReadonlyMap<Path, readonly Measured[]>, streams: number)
   for (const [path, row] of rows) {
     const net = row.cpu - base.cpu;
     const errors = (results.get(path) ?? []).reduce((sum, one) => sum + one.errors, 0);
-    const ofHarness = [`(${row.residentKb.toFixed(0)})`, `(${row.heapKb.toFixed(0)})`];
+    const ofHarness = [`(${row.residentKb.toFixed(0)})`, `(${row.liveKb.toFixed(0)})`];
     const cells =
       path === 'harness'
         ? [row.cpu.toFixed(2), '', '', ...ofHarness, '', '', '']
@@ -418,7 +421,7 @@ function print(results: ReadonlyMap<Path, readonly Measured[]>, streams: number)
             net.toFixed(2),
             (net / (stock.cpu - base.cpu)).toFixed(2),
             (row.residentKb - base.residentKb).toFixed(0),
-            (row.heapKb - base.heapKb).toFixed(0),
+            (row.liveKb - base.liveKb).toFixed(0),
             row.p50.toFixed(2),
             row.p95.toFixed(2),
             (row.p50 - floor.p50).toFixed(2),

@@ -12,7 +12,7 @@ const MAX_WAITING_BYTES = 64 * 1024;
 type Step = IteratorResult<TranscriptResultStream, undefined>;
 
 /** Makes the error that the SDK models for an exception of the service. Never rejects. */
-export type ExceptionMaker = (name: string, body: Buffer) => Promise<Error>;
+type ExceptionMaker = (name: string, body: Buffer) => Promise<Error>;
 
 function withoutNulls(_: string, value: unknown): unknown {
   return value === null ? undefined : value;
