@@ -4,6 +4,7 @@ import {
   CircuitState,
   circuitBreaker,
   ExponentialBackoff,
+  halfJitterGenerator,
   handleWhen,
   type IBreaker,
 } from 'cockatiel';
@@ -14,8 +15,8 @@ export type CircuitName = 'closed' | 'half_open' | 'open';
 /** Failures without a success between them after which an entry is set aside. */
 const FAILURES_IN_A_ROW = 5;
 /**
- * How long it is set aside, in milliseconds: the first time and at most. Sessions try for 20 s by default, so that a
- * lone entry must be tried again several times within that.
+ * How long it is set aside, in milliseconds: the first time and at most, less up to a half by chance, so that gateways do
+ * not return in step. Sessions try for 20 s by default: a lone entry must be tried again several times within that.
  */
 const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 8_000;
@@ -54,7 +55,11 @@ export class Circuit {
   constructor(onChange: (state: CircuitName) => void) {
     this.#policy = circuitBreaker(handleWhen(blamesEntry), {
       breaker: this.#tally,
-      halfOpenAfter: new ExponentialBackoff({ initialDelay: FIRST_PAUSE_MS, maxDelay: LONGEST_PAUSE_MS }),
+      halfOpenAfter: new ExponentialBackoff({
+        generator: halfJitterGenerator,
+        initialDelay: FIRST_PAUSE_MS,
+        maxDelay: LONGEST_PAUSE_MS,
+      }),
     });
     this.#policy.onStateChange(() => onChange(this.state));
   }
