@@ -18,9 +18,11 @@ export interface AwsPoolEntry {
 /** Each entry is a label of metrics and holds connections of its own. */
 const MAX_ENTRIES = 16;
 
-export const awsRegion = z
-  .string()
-  .regex(/^[a-z]{2,4}(-[a-z]+)+-\d{1,2}$/, 'must be the code of a region, such as us-east-1');
+const AWS_REGION = /^[a-z]{2,4}(-[a-z]+)+-\d{1,2}$/;
+
+export function isAwsRegion(value: string): boolean {
+  return AWS_REGION.test(value);
+}
 
 export const httpUrl = z.string().refine((value) => {
   if (!URL.canParse(value)) return false;
@@ -31,7 +33,7 @@ export const httpUrl = z.string().refine((value) => {
 const ENTRY = z
   .strictObject({
     name: z.string().regex(/^[\w.-]{1,64}$/, 'must be letters, digits, dots, hyphens or underscores'),
-    region: awsRegion,
+    region: z.string().refine(isAwsRegion, 'must be the code of a region, such as us-east-1'),
     endpoint: httpUrl.optional(),
     role_arn: z
       .string()

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { awsPool, awsRegion, httpUrl } from './aws-pool.ts';
+import { awsPool, httpUrl } from './aws-pool.ts';
 
 /**
  * Every setting of the gateway, once. The configuration type, the checks, `print-env` and the table in the README all
@@ -132,7 +132,8 @@ export const SETTINGS = {
   }),
   awsRegion: setting<string | undefined>({
     variable: 'AWS_REGION',
-    schema: awsRegion,
+    // Other programs set it too, to whatever they like: its form is checked by the engine that needs it.
+    schema: text,
     default: undefined,
     help: 'Region of Amazon Transcribe. The engine `aws` needs it or GATEWAY_AWS_POOL. Credentials: as the AWS SDK finds them.',
   }),

@@ -1,4 +1,4 @@
-import { type AwsPoolEntry, parseAwsPool } from '../config/aws-pool.ts';
+import { type AwsPoolEntry, isAwsRegion, parseAwsPool } from '../config/aws-pool.ts';
 import { type Config, SETTINGS } from '../config/schema.ts';
 import { GatewayError } from '../errors.ts';
 import type { Logger } from '../log.ts';
@@ -79,10 +79,11 @@ function awsPoolOf({ awsEndpoint, awsPool, awsRegion }: Config): readonly AwsPoo
     if (awsEndpoint === undefined) return parseAwsPool(awsPool);
     throw misconfigured(`${endpoint} does nothing beside ${pool}: give the endpoint to the entries that need it.`);
   }
-  if (awsRegion !== undefined) {
+  if (awsRegion !== undefined && isAwsRegion(awsRegion)) {
     return [{ name: awsRegion, region: awsRegion, endpoint: awsEndpoint, priority: 1, weight: 1 }];
   }
-  throw misconfigured(`The engine aws needs a region: set ${region}, such as us-east-1, or ${pool}.`);
+  const found = awsRegion === undefined ? 'none is given' : `${JSON.stringify(awsRegion)} is none`;
+  throw misconfigured(`The engine aws needs a region, and ${found}: set ${region}, such as us-east-1, or ${pool}.`);
 }
 
 function misconfigured(message: string): GatewayError {

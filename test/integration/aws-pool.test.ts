@@ -290,8 +290,11 @@ describe('from the configuration', () => {
     expect(text).toContain('aws_pool_state{entry="full"} 2');
   });
 
-  test('a region that is missing is named, and so is an endpoint beside a pool', async () => {
-    await expect(startConfigured({})).rejects.toThrow(/AWS_REGION.*GATEWAY_AWS_POOL/);
+  test('a region that is missing or none is named, and so is an endpoint beside a pool', async () => {
+    await expect(startConfigured({})).rejects.toThrow(/none is given: set AWS_REGION.*GATEWAY_AWS_POOL/);
+    await expect(startConfigured({ AWS_REGION: 'us-east1' })).rejects.toThrow(/"us-east1" is none: set AWS_REGION/);
+    // Whatever other programs have it for, it does not stop the other engines.
+    expect(loadConfig({ AWS_REGION: 'local' }).engine).toBe('local');
     const pool = JSON.stringify([{ name: 'one', region: 'us-east-1' }]);
     const both = startConfigured({ GATEWAY_AWS_POOL: pool, GATEWAY_AWS_ENDPOINT: 'http://127.0.0.1:9' });
     await expect(both).rejects.toThrow(/GATEWAY_AWS_ENDPOINT does nothing/);

@@ -54,7 +54,6 @@ describe('GATEWAY_AWS_POOL', () => {
 });
 
 it.each([
-  ['AWS_REGION', 'nowhere'],
   ['GATEWAY_AWS_ENDPOINT', 'ftp://x'],
   ['GATEWAY_AWS_ENDPOINT', 'http://user:password@x'],
   ['GATEWAY_AWS_ENDPOINT', 'http://x/?a=b'],
