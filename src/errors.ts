@@ -5,6 +5,10 @@ interface GatewayErrorOptions {
   retryable?: boolean;
   /** Earliest sensible retry, in milliseconds. */
   retryAfterMs?: number;
+  /** Of `chunk_gap`: number of the chunk that must come next. */
+  expected?: number;
+  /** Of `resume_refused`: the attempt that holds the session. */
+  attempt?: number;
   cause?: unknown;
 }
 
@@ -17,12 +21,16 @@ export class GatewayError extends Error {
   readonly code: ErrorCode;
   readonly retryable: boolean;
   readonly retryAfterMs: number | undefined;
+  readonly expected: number | undefined;
+  readonly attempt: number | undefined;
 
   constructor(code: ErrorCode, message: string, options: GatewayErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.retryable = options.retryable ?? ERROR_CODES[code].retryable;
     this.retryAfterMs = options.retryAfterMs;
+    this.expected = options.expected;
+    this.attempt = options.attempt;
   }
 }
 

@@ -41,12 +41,20 @@ export class AudioBuffer {
   /** By channel: everything before it is covered by finals or holds no speech. */
   readonly #watermarks: number[];
 
-  /** @param replayLimit samples kept between watermark and cursor */
-  constructor(replayLimit: number, channels = 1) {
+  /**
+   * @param replayLimit samples kept between watermark and cursor
+   * @param start position of the first sample that will be appended
+   */
+  constructor(replayLimit: number, channels = 1, start = 0) {
     this.#replayLimit = replayLimit;
     this.#channels = channels;
     this.#frameBytes = channels * BYTES_PER_SAMPLE;
-    this.#watermarks = Array.from({ length: channels }, () => 0);
+    this.#watermarks = Array.from({ length: channels }, () => start);
+    this.#head = start;
+    this.#cursor = start;
+    this.#given = start;
+    this.#start = start;
+    this.#firstBlock = Math.floor(start / BLOCK_SAMPLES);
   }
 
   get channels(): number {

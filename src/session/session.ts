@@ -55,10 +55,23 @@ export interface SessionLimits extends StreamLimits {
   readonly recoveryTimeoutMs: number;
 }
 
+/** What is behind a session when it begins. Positions are samples. */
+export interface SessionOrigin {
+  /** Of the first sample that will be pushed. */
+  readonly position: number;
+  /** By channel: end of the last final. */
+  readonly ends: readonly number[];
+  readonly finals: number;
+}
+
 export interface SessionOptions {
   readonly id: string;
   readonly request: StartRequest;
   readonly engine: Engine;
+  /** Where a session goes on that another worker had; the beginning by default. */
+  readonly from?: SessionOrigin | undefined;
+  /** The client keeps audio until it is acknowledged: what this session fails to transcribe is not lost yet. */
+  readonly clientKeepsAudio?: boolean | undefined;
   readonly sink: SessionSink;
   readonly limits: SessionLimits;
   readonly metrics: Metrics;
@@ -79,7 +92,7 @@ export class Session {
 
   readonly #options: SessionOptions;
   readonly #buffer: AudioBuffer;
-  readonly #timeline = new Timeline();
+  readonly #timeline: Timeline;
   readonly #opener: StreamOpener;
   readonly #backlogLimit: number;
   readonly #resolveEnded: (end: SessionEnd) => void;
@@ -88,7 +101,7 @@ export class Session {
   #stopReason: StopReason | undefined;
   /** The stream that serves the session now. */
   #run: StreamRun | undefined;
-  #finals = 0;
+  #finals: number;
   /** Streams in a row that stalled and made no progress. */
   #stalls = 0;
   /** The time for a stop is used up: what the engine still owes is lost. */
@@ -99,10 +112,13 @@ export class Session {
   #room: PromiseWithResolvers<void> | undefined;
 
   constructor(options: SessionOptions) {
-    const { id, engine, limits, log, metrics, request } = options;
+    const { id, engine, from, limits, log, metrics, request } = options;
     this.id = id;
     this.#options = options;
-    this.#buffer = new AudioBuffer(msToSamples(limits.replayMs, request.sampleRate), request.channels);
+    const replayLimit = msToSamples(limits.replayMs, request.sampleRate);
+    this.#buffer = new AudioBuffer(replayLimit, request.channels, from?.position);
+    this.#timeline = new Timeline(from?.position, from?.ends);
+    this.#finals = from?.finals ?? 0;
     this.#backlogLimit = msToSamples(limits.backlogMs, request.sampleRate);
     this.#opener = new StreamOpener({ engine, request, limits, metrics, log, signal: this.#aborted.signal });
     const ended = Promise.withResolvers<SessionEnd>();
@@ -124,10 +140,30 @@ export class Session {
     return this.#stopReason !== undefined || this.#state === 'ended';
   }
 
-  /** Runs the session to its end; call it once. Never rejects: the outcome goes to the sink. */
-  async run(): Promise<void> {
+  /** Position after the last sample received. */
+  get head(): number {
+    return this.#buffer.head;
+  }
+
+  /** Everything before it is covered by finals or holds no speech. */
+  get watermark(): number {
+    return this.#buffer.watermark;
+  }
+
+  /** By channel: end of the last final, in samples. */
+  get ends(): readonly number[] {
+    return this.#timeline.ends;
+  }
+
+  /**
+   * Runs the session to its end; call it once. Never rejects: the outcome goes to the sink.
+   * @param admitted awaited before the first stream is opened; if it rejects the session fails with that
+   */
+  async run(admitted?: Promise<unknown>): Promise<void> {
     const { sink } = this.#options;
     try {
+      await admitted;
+      this.#aborted.signal.throwIfAborted();
       let stream = await this.#opener.first();
       this.#moveTo('live');
       sink.started();
@@ -175,6 +211,11 @@ export class Session {
     await this.#room.promise;
   }
 
+  /** Lets the engine finalise what it has and ends its stream, until more audio comes. */
+  park(): void {
+    this.#run?.park();
+  }
+
   /** Takes no more audio, flushes the engine and ends. The first reason stands. */
   stop(reason: StopReason): void {
     if (this.stopping) return;
@@ -196,8 +237,7 @@ export class Session {
     if (this.#state === 'ended' || this.#gaveUp) return;
     this.#gaveUp = true;
     this.#options.log.warn({ audio_ms: this.#ms(this.#buffer.head) }, 'engine did not finish in time');
-    // Audio that arrived before the first stream opened was never acknowledged by a start; there is nothing to report.
-    if (this.#state !== 'starting') this.#reportLoss(this.#buffer.watermark, this.#buffer.head);
+    this.#reportLoss();
     this.abort();
   }
 
@@ -216,7 +256,7 @@ export class Session {
       limits: this.#streamLimits(),
       sampleRate: request.sampleRate,
       stopping: this.stopping,
-      onResult: (result) => this.#deliver(result),
+      onResult: (result, latencyMs) => this.#deliver(result, latencyMs),
       onDropped: () => metrics.finalsDroppedTotal.inc(),
       onWritten: () => this.#releaseRoom(),
       onEnding: (why) => this.#moveTo(why === 'stopped' ? 'flushing' : 'parking'),
@@ -263,11 +303,10 @@ export class Session {
     };
   }
 
-  #deliver(result: PlacedResult): void {
+  #deliver(result: PlacedResult, latencyMs: number | undefined): void {
     const { metrics, sink } = this.#options;
     const type = result.isPartial ? 'partial' : 'final';
-    const arrived = this.#buffer.arrivalOf(result.endSample - 1);
-    if (arrived !== undefined) metrics.resultLatencySeconds.observe({ type }, (performance.now() - arrived) / 1000);
+    if (latencyMs !== undefined) metrics.resultLatencySeconds.observe({ type }, latencyMs / 1000);
     if (!result.isPartial) this.#finals++;
     sink.result(result);
   }
@@ -282,9 +321,14 @@ export class Session {
     this.#timeline.openStream(this.#buffer.cursor);
   }
 
-  /** Reports audio that no engine will hear any more, unless it was silence. */
-  #reportLoss(from: number, to: number): void {
-    if (from < to && !this.#buffer.isSilentBetween(from, to)) this.#reportGap(from, to, 'engine_failed');
+  /** Reports the audio that no engine will hear any more, unless it is silence. */
+  #reportLoss(): void {
+    // Audio that arrived before the first stream opened was never acknowledged by a start; there is nothing to report.
+    if (this.#state === 'starting') return;
+    const { head, watermark } = this.#buffer;
+    if (watermark < head && !this.#buffer.isSilentBetween(watermark, head)) {
+      this.#reportGap(watermark, head, 'engine_failed');
+    }
   }
 
   #reportGap(fromSample: number, toSample: number, reason: GapReason): void {
@@ -296,8 +340,7 @@ export class Session {
 
   #fail(error: GatewayError): void {
     this.#options.log.warn({ code: error.code, err: error }, 'session failed');
-    // Audio that arrived before the first stream opened was never acknowledged by a start; there is nothing to report.
-    if (this.#state !== 'starting') this.#reportLoss(this.#buffer.watermark, this.#buffer.head);
+    if (!this.#options.clientKeepsAudio) this.#reportLoss();
     this.#end({ reason: 'error', error });
   }
 

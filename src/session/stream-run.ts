@@ -57,8 +57,11 @@ export interface StreamRunOptions {
   readonly sampleRate: number;
   /** No more audio comes: what is there is given and the stream ended. */
   readonly stopping: boolean;
-  /** Called in order, before the audio of a final is forgotten. */
-  readonly onResult: (result: PlacedResult) => void;
+  /**
+   * Called in order, with the watermark moved already.
+   * @param latencyMs since the arrival of the last sample that the result covers; undefined if that is not known
+   */
+  readonly onResult: (result: PlacedResult, latencyMs: number | undefined) => void;
   /** A final came whose audio earlier ones cover. */
   readonly onDropped: () => void;
   /** The engine took audio. */
@@ -142,6 +145,12 @@ export class StreamRun {
     this.#wakeWriter();
   }
 
+  /** Ends the stream unless more audio comes before it has ended. */
+  park(): void {
+    this.#parking = true;
+    this.#wakeWriter();
+  }
+
   /** No more audio comes. */
   stop(): void {
     this.#stopping = true;
@@ -209,8 +218,9 @@ export class StreamRun {
       if (placed === undefined) {
         if (!result.isPartial && result.text !== '') onDropped();
       } else {
-        if (placed.text !== '') onResult(placed);
+        const arrivedAt = buffer.arrivalOf(placed.endSample - 1);
         if (!placed.isPartial) buffer.cover(placed.endSample, result.channel);
+        if (placed.text !== '') onResult(placed, arrivedAt && this.#progressAt - arrivedAt);
       }
     }
     this.#retireIfQuiet(this.#progressAt);

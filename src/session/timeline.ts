@@ -9,11 +9,24 @@ export type PlacedResult = EngineResult;
  * engine says: one that begins before the last final's end is clamped, one that lies wholly before it is dropped.
  */
 export class Timeline {
-  #base = 0;
-  /** By channel: end of the last final, in samples. */
-  readonly #ends: number[] = [];
+  #base: number;
+  readonly #ends: number[];
   /** Nothing may be placed before it in any channel. */
   #skippedTo = 0;
+
+  /**
+   * @param start position of the first stream's first sample
+   * @param ends by channel: where its last final ended before
+   */
+  constructor(start = 0, ends: readonly number[] = []) {
+    this.#base = start;
+    this.#ends = [...ends];
+  }
+
+  /** By channel: end of its last final, in samples. */
+  get ends(): readonly number[] {
+    return this.#ends.map((end) => Math.max(end ?? 0, this.#skippedTo));
+  }
 
   /** Position of the session at which the stream's sample lies. */
   positionOf(streamSample: number): number {
@@ -43,7 +56,10 @@ export class Timeline {
       startSample: within(startSample, part.startSample),
       endSample: within(startSample, part.endSample),
     });
-    if (!result.isPartial) this.#ends[channel] = endSample;
+    if (!result.isPartial) {
+      while (this.#ends.length < channel) this.#ends.push(0);
+      this.#ends[channel] = endSample;
+    }
     return {
       ...placed,
       ...(result.items && { items: result.items.map(place) }),
