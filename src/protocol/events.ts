@@ -11,7 +11,21 @@ export interface ConnectedEvent {
   status: string;
   protocol?: 2;
   connection_id?: string;
-  limits?: { chunk_bytes: number; backlog_ms: number };
+  limits?: ConnectionLimits;
+}
+
+/** What a client may count on and has to respect. */
+export interface ConnectionLimits {
+  /** Longest chunk of a session with one channel at 16 kHz. */
+  chunk_bytes: number;
+  /** Audio of one session that may wait for the engine. */
+  backlog_ms: number;
+  /** Audio beyond the last acknowledged position that a client may send. */
+  unacked_ms?: number;
+  /** How many times faster than real time a client may send what it kept. */
+  catch_up?: number;
+  /** How long a session without its connection can be resumed. */
+  resume_window_ms?: number;
 }
 
 export interface StartedEvent {
@@ -21,6 +35,54 @@ export interface StartedEvent {
   language_code?: string;
   session_id?: string;
   engine?: string;
+  /** Rises with each connection that claims the session. */
+  epoch?: number;
+  /** Secret: the right to go on with the session on another connection. Absent where sessions end with theirs. */
+  resume_token?: string;
+  /** Secret: the right to read the session. */
+  watch_token?: string;
+}
+
+/** Version 2 only: the session waits for a free stream of the engine. */
+export interface QueuedEvent {
+  /** From 1. */
+  position: number;
+  eta_ms?: number;
+  session_id: string;
+  resume_token: string;
+  epoch: number;
+}
+
+/** Version 2 only: `audio_chunk` is covered by committed entries, up to the number `seq` and before `offset`. */
+export interface AudioAckEvent {
+  seq: number;
+  /** Samples. */
+  offset: number;
+}
+
+/** Version 2 only: the session goes on with this connection; the missed entries came before. */
+export interface ResumedEvent {
+  session_id: string;
+  epoch: number;
+  /** The client sends from this chunk on. */
+  next_chunk: number;
+  /** Where that chunk begins, in samples. */
+  next_offset: number;
+  language_code?: string;
+  /** Entries that were sent again before this event. */
+  missed?: number;
+}
+
+/** Version 2 only: move to another gateway and resume. */
+export interface DrainingEvent {
+  reconnect_within_ms: number;
+  jitter_ms?: number;
+}
+
+/** Version 2 only: another connection has claimed the session, with this epoch. */
+export interface TakenOverEvent {
+  session_id: string;
+  epoch: number;
 }
 
 export interface ResultItem {
@@ -55,7 +117,16 @@ export interface ResultEvent {
   text: string;
   is_partial: boolean;
   session_id?: string;
+  epoch?: number;
   result_id?: string;
+  /** Of a final: its number among the entries of the session. */
+  seq?: number;
+  /** Of a partial: the last entry before it. */
+  after_seq?: number;
+  /** The entry was sent before, or would have been, on a connection that is gone. */
+  replayed?: boolean;
+  /** `false`: not yet committed, because the store is away. */
+  durable?: boolean;
   start_sample?: number;
   end_sample?: number;
   start_ms?: number;
@@ -70,6 +141,7 @@ export interface ResultEvent {
   confidence?: number;
   items?: ResultItem[];
   entities?: ResultEntity[];
+  translations?: unknown;
 }
 
 /** Version 2 only: audio that was lost, said aloud. */
@@ -80,6 +152,11 @@ export interface GapEvent {
   from_ms: number;
   to_ms: number;
   reason: string;
+  /** Its number among the entries of the session. */
+  seq?: number;
+  epoch?: number;
+  replayed?: boolean;
+  durable?: boolean;
 }
 
 export interface StoppedEvent {
@@ -87,6 +164,10 @@ export interface StoppedEvent {
   message: string;
   session_id?: string;
   reason?: string;
+  /** Number of the last entry. */
+  last_seq?: number;
+  /** Whether every entry is committed. */
+  durable?: boolean;
   audio_ms?: number;
   finals?: number;
 }
@@ -98,6 +179,10 @@ export interface ErrorEvent {
   retry_after_ms?: number;
   session_id?: string;
   connection_id?: string;
+  /** With `chunk_gap`: the number of the chunk that must come next. */
+  expected?: number;
+  /** With `resume_refused`: the attempt that holds the session. */
+  attempt?: number;
 }
 
 export interface ServerToClientEvents {
@@ -106,6 +191,11 @@ export interface ServerToClientEvents {
   transcription_result: (event: ResultEvent) => void;
   transcription_gap: (event: GapEvent) => void;
   transcription_stopped: (event: StoppedEvent) => void;
+  transcription_queued: (event: QueuedEvent) => void;
+  transcription_resumed: (event: ResumedEvent) => void;
+  audio_ack: (event: AudioAckEvent) => void;
+  server_draining: (event: DrainingEvent) => void;
+  taken_over: (event: TakenOverEvent) => void;
   error: (event: ErrorEvent) => void;
 }
 
@@ -113,7 +203,7 @@ export interface ServerToClientEvents {
  * What an acknowledgement callback receives. Version 1 had acknowledgements without a value, because a Flask-SocketIO
  * handler returns none; such a callback is called without an argument.
  */
-type AckReply = { ok: true; session_id?: string } | { ok: false; error: ErrorEvent };
+export type AckReply = { ok: true; session_id?: string } | { ok: false; error: ErrorEvent };
 export type Ack = (reply?: AckReply) => void;
 
 /** Data of client events is untrusted until `payloads.ts` has checked it. */
