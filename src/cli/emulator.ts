@@ -47,7 +47,11 @@ function contradictionOf(options: EmulatorCommandOptions): string | undefined {
 
 async function run(options: EmulatorCommandOptions, config: Config): Promise<void> {
   const log = createLogger(config.logLevel);
-  const engine = options.recogniser === 'local' ? await startEngine(config, log, createMetrics()) : undefined;
+  // The engine of the option, whatever GATEWAY_ENGINE says: in the shell of a gateway it says `aws`.
+  const engine =
+    options.recogniser === 'local'
+      ? await startEngine({ ...config, engine: 'local' }, log, createMetrics())
+      : undefined;
   const { tlsCert, tlsKey } = options;
   const emulatorOptions = toEmulatorOptions(options, engine);
   const running = await startEmulator({

@@ -12,7 +12,9 @@ const KEY = `${ROOT}test/fixtures/emulator/key.pem`;
 afterEach(killAll);
 
 async function startEmulator(...args: string[]): Promise<{ url: string; adminUrl: string }> {
-  const emulator = cli(['emulator', '--port', '0', '--admin-port', '0', ...args]);
+  // The shell of somebody who runs the gateway beside it: what the gateway is told is not meant for the emulator.
+  const env = { GATEWAY_ENGINE: 'aws', AWS_REGION: 'us-east-1' };
+  const emulator = cli(['emulator', '--port', '0', '--admin-port', '0', ...args], { env });
   const [, url = ''] = await emulator.saw(/listens on (\S+),/);
   const [, adminUrl = ''] = await emulator.saw(/admin API is at (\S+)\.\n/);
   return { url, adminUrl };
