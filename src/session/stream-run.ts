@@ -133,7 +133,9 @@ export class StreamRun {
     }
     await writing;
     if (this.#outcome !== undefined) return this.#outcome;
-    if (error === undefined && this.#ending !== undefined) return { how: this.#ending };
+    // Words that were shown and have no final yet: a server that shuts down ends its answer as if all were said.
+    const isComplete = error === undefined && this.#open.size === 0;
+    if (isComplete && this.#ending !== undefined) return { how: this.#ending };
     error ??= new GatewayError('engine_unavailable', 'The speech engine ended the stream early.');
     return { how: 'broken', error };
   }

@@ -39,6 +39,8 @@ interface SentChunk {
 export interface CodedSpeakerOptions {
   readonly socket: CodedSocket;
   readonly seed: number;
+  /** Number of the first block that is said. */
+  readonly firstBlock: number;
   /** Samples of each chunk that is sent. */
   readonly chunkSamples: number;
   /** Whether the client sometimes sends nothing for a while. */
@@ -72,7 +74,7 @@ export class CodedSpeaker {
   readonly #errors: string[] = [];
   #sessions = 0;
   #refusedChunks = 0;
-  #nextBlock = 1;
+  #nextBlock: number;
   #pieces = 0;
   /** Where the next session begins on the record's timeline, in samples. */
   #base = 0;
@@ -80,6 +82,7 @@ export class CodedSpeaker {
   constructor(options: CodedSpeakerOptions) {
     this.#options = options;
     this.#random = seededRandom(options.seed);
+    this.#nextBlock = options.firstBlock;
   }
 
   /** @param until milliseconds of the monotonic clock */

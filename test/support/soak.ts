@@ -19,6 +19,9 @@ const TIMEOUTS = { startMs: 3_000, stallMs: 4_000, drainMs: 4_000 };
 /** 100, 20, 60, 90 and 250 ms, and one that is no whole number of milliseconds: most cut blocks in two. */
 const CHUNK_SAMPLES = [1_600, 320, 960, 1_440, 4_000, 1_111];
 
+/** Clients have numbers of their own, so that words which reach the wrong one are found out. */
+const BLOCKS_A_CLIENT = 1_000_000;
+
 export interface SoakOptions {
   readonly sessions: number;
   readonly seconds: number;
@@ -81,7 +84,13 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
         });
         sockets.push(socket);
         const chunkSamples = CHUNK_SAMPLES[index % CHUNK_SAMPLES.length] ?? 1_600;
-        const speaker = new CodedSpeaker({ socket, seed: seed * 1_000 + index, chunkSamples, pauses: index % 4 !== 3 });
+        const speaker = new CodedSpeaker({
+          socket,
+          seed: seed * 1_000 + index,
+          firstBlock: index * BLOCKS_A_CLIENT + 1,
+          chunkSamples,
+          pauses: index % 4 !== 3,
+        });
         return speaker.speak(until);
       }),
     );

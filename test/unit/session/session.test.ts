@@ -96,6 +96,31 @@ describe('Session', () => {
     expect(s.gaps).toEqual([]);
   });
 
+  it.each([
+    ['is stopped', (s: ReturnType<typeof start>) => s.session.stop('client_stop'), {}],
+    ['parks', () => undefined, { parkAfterMs: 50 }],
+  ] as const)('gives words again whose final is missing when the session %s', async (_name, act, limits) => {
+    // A server that shuts down ends its answer in good order, in the middle of an utterance.
+    const engine = streams(
+      [
+        { do: 'final', atSample: 4000, text: 'one' },
+        { do: 'partial', atSample: 8000, text: 'tw' },
+        { do: 'end-early', atSample: 99_999 },
+      ],
+      [{ do: 'final', atSample: 12_000, text: 'two' }],
+    );
+    const s = start(engine, limits);
+    s.session.push(tone(1000));
+    act(s);
+    await expect.poll(() => s.finals()).toEqual([
+      ['one', 0, 4000],
+      ['two', 4000, 16_000],
+    ]);
+    s.session.stop('client_stop');
+    expect(await s.session.ended).toMatchObject({ reason: 'client_stop', finals: 2 });
+    expect(s.gaps).toEqual([]);
+  });
+
   it('takes audio while it recovers, without counting what is replayed against the sender', async () => {
     const engine = streams([{ do: 'fail', atSample: 16_000, error: broken() }], {
       open: { delayMs: 100 },
