@@ -112,10 +112,12 @@ describe('Session', () => {
     const s = start(engine, limits);
     s.session.push(tone(1000));
     act(s);
-    await expect.poll(() => s.finals()).toEqual([
-      ['one', 0, 4000],
-      ['two', 4000, 16_000],
-    ]);
+    await expect
+      .poll(() => s.finals())
+      .toEqual([
+        ['one', 0, 4000],
+        ['two', 4000, 16_000],
+      ]);
     s.session.stop('client_stop');
     expect(await s.session.ended).toMatchObject({ reason: 'client_stop', finals: 2 });
     expect(s.gaps).toEqual([]);
