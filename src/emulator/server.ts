@@ -20,6 +20,7 @@ import { Quotas } from './quotas.ts';
 import type { Random } from './random.ts';
 import type { Recogniser } from './recognisers/recogniser.ts';
 import { Refusal } from './refusal.ts';
+import { resetStream } from './reset.ts';
 import { ResponseWriter } from './response-writer.ts';
 import { exceptionFrame } from './server-frames.ts';
 import { type SigningContext, verifyRequest } from './signature.ts';
@@ -119,7 +120,7 @@ export class EmulatorServer {
       // Documented: one stream per HTTP/2 session. Loud, so that a client that shares sessions is found out.
       this.#parts.usage.refused('SecondStreamOnSession');
       this.#parts.log.warn('emulator refused a second stream on one connection');
-      http2.close(constants.NGHTTP2_REFUSED_STREAM);
+      resetStream(http2, constants.NGHTTP2_REFUSED_STREAM);
       return;
     }
     this.#usedSessions.add(session);
@@ -156,7 +157,7 @@ export class EmulatorServer {
       }
       if (fault.kind === 'reset_before_headers') {
         usage.fault(fault.kind);
-        http2.close(fault.code);
+        resetStream(http2, fault.code);
         return;
       }
     }

@@ -9,6 +9,7 @@ import type { ResolvedOptions } from './options.ts';
 import { channelCount, type StreamParameters } from './parameters.ts';
 import type { HearingSink, Recogniser, RecogniserStream } from './recognisers/recogniser.ts';
 import { badRequest, Refusal } from './refusal.ts';
+import { resetStream } from './reset.ts';
 import { ResponseWriter } from './response-writer.ts';
 import { exceptionFrame, transcriptFrame } from './server-frames.ts';
 import { type FaultTarget, type PendingFaults, strike } from './stream-faults.ts';
@@ -117,7 +118,7 @@ export class TranscriptionStream implements FaultTarget {
   reset(code: number): void {
     if (this.#state === 'closed') return;
     this.#close('fault');
-    this.#parts.http2.close(code);
+    resetStream(this.#parts.http2, code);
   }
 
   disconnect(): void {
@@ -153,7 +154,7 @@ export class TranscriptionStream implements FaultTarget {
   /** The emulator closes. */
   shutdown(): void {
     this.#close('shutdown');
-    this.#parts.http2.close(constants.NGHTTP2_CANCEL);
+    resetStream(this.#parts.http2, constants.NGHTTP2_CANCEL);
   }
 
   #data(chunk: Buffer): void {
@@ -252,7 +253,7 @@ export class TranscriptionStream implements FaultTarget {
     if (spoil !== undefined) this.#spoil = undefined;
     if (!this.#writer.write(bytes)) {
       this.#close('client_slow');
-      this.#parts.http2.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+      resetStream(this.#parts.http2, constants.NGHTTP2_ENHANCE_YOUR_CALM);
     } else if (spoil === 'truncate') this.#end('fault');
   }
 

@@ -13,7 +13,7 @@ import { CREDENTIALS, eventually } from '../unit/emulator/sdk-client.ts';
 /**
  * What the stock SDK does that nobody would expect, and that the engine is built around. A test that fails after an
  * update of the SDK says which part of the engine may be simpler now, or must change. The other surprises are tests of
- * `emulator-faults.test.ts`: `send` resolves with the first event, resets and early ends look like ends, GOAWAY, the
+ * `emulator-faults.test.ts`: `send` resolves with the first event, some resets and early ends look like ends, GOAWAY, the
  * clock that is taken from the Date header, and the audio that is pulled ahead of a server that does not read.
  */
 const SILENT_LOGGER = { trace() {}, debug() {}, info() {}, warn() {}, error() {} };

@@ -3,6 +3,7 @@ import { type Emulator, startEmulator } from '../../src/emulator/emulator.ts';
 import type { FaultRule } from '../../src/emulator/faults.ts';
 import type { EmulatorOptions } from '../../src/emulator/options.ts';
 import { audioChunks, codedAudio } from '../support/coded-audio.ts';
+import { type Http2Tap, tapHttp2 } from '../support/http2-tap.ts';
 import { isClean, reconcile } from '../support/reconcile.ts';
 import { eventually, Feed, transcribe } from '../unit/emulator/sdk-client.ts';
 
@@ -86,15 +87,22 @@ describe('each fault strikes the next stream, and the one after it is whole', ()
   });
 
   test.each<Fault>([
-    { kind: 'reset', afterAudioMs: 1500 },
+    { kind: 'reset', code: 0, afterAudioMs: 1500 },
+    { kind: 'reset', code: 8, afterAudioMs: 1500 },
     { kind: 'disconnect', afterAudioMs: 1500 },
     { kind: 'early_end', afterAudioMs: { min: 1000, max: 1500 } },
-  ])('$kind ends the results without an error', async (fault) => {
+  ])('%o ends the results without an error', async (fault) => {
     const { answer } = await runWithFault(fault);
     expect(answer.error).toBe('none');
     expect(answer.response).toBeDefined();
     expect(answer.finals.length).toBeLessThan(AUDIO.utterances.length);
     expect(emulator.streams()[0]).toMatchObject({ outcome: 'fault', faults: [fault.kind] });
+  });
+
+  test('a reset with any code but NO_ERROR and CANCEL breaks the results', async () => {
+    const { answer } = await runWithFault({ kind: 'reset', afterAudioMs: 1500 });
+    expect(answer.errorMessage).toContain('NGHTTP2_INTERNAL_ERROR');
+    expect(emulator.streams()[0]).toMatchObject({ outcome: 'fault', faults: ['reset'] });
   });
 
   test('GOAWAY 0 lets the stream go on to its end', async () => {
@@ -182,6 +190,36 @@ describe('each fault strikes the next stream, and the one after it is whole', ()
   });
 });
 
+describe('a reset is RST_STREAM alone at the wire, with the code asked for, and no END_STREAM before it', () => {
+  let tap: Http2Tap;
+  afterEach(() => tap.close());
+
+  async function tapped(options: Partial<EmulatorOptions>) {
+    tap = await tapHttp2(await start(options));
+    const feed = new Feed<Buffer>();
+    feed.push(...CHUNKS);
+    return transcribe({ url: tap.url, audio: feed });
+  }
+
+  test.each<Fault>([
+    { kind: 'reset_before_headers' },
+    { kind: 'reset_before_headers', code: 7 },
+    { kind: 'reset' },
+    { kind: 'reset', code: 0, afterAudioMs: 500 },
+    { kind: 'reset', code: 8, afterAudioMs: 1500 },
+    { kind: 'reset', code: 11, afterAudioMs: 1500 },
+  ])('%o', async (fault) => {
+    await tapped({ faults: [{ fault, next: 1 }] });
+    await eventually(() => expect(tap.ends).toEqual({ endStream: 0, resets: ['code' in fault ? fault.code : 2] }));
+  });
+
+  test('also of a stream that was muted and reaches its age', async () => {
+    const fault: Fault = { kind: 'silence' };
+    await tapped({ faults: [{ fault, next: 1 }], limits: { maxAgeMs: 100 } });
+    await eventually(() => expect(tap.ends).toEqual({ endStream: 0, resets: [8] }));
+  });
+});
+
 describe('the plan of faults', () => {
   test('strikes at a rate, by the seed', async () => {
     const fault: Fault = { kind: 'http_error', status: 503 };
@@ -222,7 +260,7 @@ describe('the plan of faults', () => {
     const answer = transcribe({ url, audio: feed });
     await eventually(() => expect(emulator.streams()[0]?.audioEvents).toBe(CHUNKS.length));
     expect((await admin('POST', '/faults', { fault: { kind: 'reset' }, running: true })).status).toBe(202);
-    expect(await answer).toMatchObject({ error: 'none' });
+    expect((await answer).errorMessage).toContain('NGHTTP2_INTERNAL_ERROR');
     expect(emulator.streams()[0]).toMatchObject({ outcome: 'fault', faults: ['reset'] });
   });
 
