@@ -1,4 +1,4 @@
-import { timingSafeEqual } from 'node:crypto';
+import { type KeyObject, timingSafeEqual } from 'node:crypto';
 import { decodeMessage, encodeHeaders } from './event-stream.ts';
 import { badRequest } from './refusal.ts';
 import {
@@ -24,7 +24,7 @@ export class ChunkVerifier {
   #previous: string;
   /** The key of the day in use: a stream may run over midnight, and its chunks are then signed with the new day's. */
   #day = '';
-  #key: Buffer = Buffer.alloc(0);
+  #key: KeyObject | undefined;
 
   /** @param maxSkewMs how far a chunk's `:date` may be from our clock, in milliseconds */
   constructor(context: SigningContext, maxSkewMs: number) {
@@ -69,8 +69,8 @@ export class ChunkVerifier {
     return body;
   }
 
-  #keyOf(day: string): Buffer {
-    if (day !== this.#day) {
+  #keyOf(day: string): KeyObject {
+    if (this.#key === undefined || day !== this.#day) {
       this.#key = signingKey(this.#context.credentials.secretAccessKey, day, this.#context.region);
       this.#day = day;
     }

@@ -2,7 +2,7 @@
  * AWS Signature Version 4 of the request, checked as the service's front end does: the key must be known, its session
  * token right and fresh, the request's date near ours, and the signature must be the one that we calculate.
  */
-import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
+import { createHmac, createSecretKey, hash, type KeyObject, timingSafeEqual } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http2';
 import { Refusal } from './refusal.ts';
 
@@ -35,10 +35,10 @@ export interface SigningContext {
 }
 
 export function sha256Hex(data: string | Buffer): string {
-  return createHash('sha256').update(data).digest('hex');
+  return hash('sha256', data);
 }
 
-export function hmac(key: string | Buffer, data: string): Buffer {
+export function hmac(key: string | Buffer | KeyObject, data: string): Buffer {
   return createHmac('sha256', key).update(data).digest();
 }
 
@@ -47,9 +47,13 @@ export function compactDate(time: number): string {
   return `${new Date(time).toISOString().slice(0, 19).replaceAll(/[-:]/g, '')}Z`;
 }
 
-/** @param day `20260131` */
-export function signingKey(secret: string, day: string, region: string): Buffer {
-  return hmac(hmac(hmac(hmac(`AWS4${secret}`, day), region), SERVICE), 'aws4_request');
+/**
+ * The key of a day. A `KeyObject`, because Node makes one anew for each HMAC that is given bytes, which costs ten times
+ * the HMAC itself.
+ * @param day `20260131`
+ */
+export function signingKey(secret: string, day: string, region: string): KeyObject {
+  return createSecretKey(hmac(hmac(hmac(hmac(`AWS4${secret}`, day), region), SERVICE), 'aws4_request'));
 }
 
 /** @param day `20260131` */
