@@ -7,7 +7,6 @@ import {
   type Http2Server,
   type Http2Session,
   type IncomingHttpHeaders,
-  type ServerHttp2Session,
   type ServerHttp2Stream,
 } from 'node:http2';
 import type { AddressInfo, Socket } from 'node:net';
@@ -29,7 +28,7 @@ import { PendingFaults } from './stream-faults.ts';
 import type { StreamRecord, Usage } from './usage.ts';
 
 const PATH = '/stream-transcription';
-/** A connection without traffic is cut after so long, in milliseconds, once no stream can be waiting on it. */
+/** A connection on which nothing comes is cut after so long, in milliseconds, once no stream can be waiting on it. */
 const IDLE_CONNECTION_MS = 60_000;
 /** What an injected HTTP error is called, by its status; others have no name. */
 const ERROR_TYPES: Readonly<Record<number, string>> = {
@@ -83,9 +82,12 @@ export class EmulatorServer {
     server.maxConnections = this.#parts.options.limits.connections;
     server.on('connection', (socket: Socket) => {
       this.#sockets.add(socket);
-      socket.once('close', () => this.#sockets.delete(socket));
+      const idle = this.#cutWhenIdle(socket);
+      socket.once('close', () => {
+        clearInterval(idle);
+        this.#sockets.delete(socket);
+      });
     });
-    server.on('session', (session) => this.#onSession(session));
     server.on('stream', (stream, headers) => this.#onStream(stream, headers));
     server.on('sessionError', (error) => this.#parts.log.debug({ err: error }, 'emulator connection broke'));
     return new Promise((resolve, reject) => {
@@ -108,8 +110,13 @@ export class EmulatorServer {
     });
   }
 
-  #onSession(session: ServerHttp2Session): void {
-    session.setTimeout(IDLE_CONNECTION_MS + this.#parts.options.limits.silenceMs, () => session.destroy());
+  /** By a timer of our own: that of an HTTP/2 session holds it in memory until it fires, though the session is closed. */
+  #cutWhenIdle(socket: Socket): NodeJS.Timeout {
+    let seen = 0;
+    return setInterval(() => {
+      if (socket.bytesRead === seen) socket.destroy();
+      seen = socket.bytesRead;
+    }, IDLE_CONNECTION_MS + this.#parts.options.limits.silenceMs);
   }
 
   #onStream(http2: ServerHttp2Stream, headers: IncomingHttpHeaders): void {

@@ -1,4 +1,5 @@
-import { connect } from 'node:http2';
+import { type ClientHttp2Session, connect } from 'node:http2';
+import { queryObjects } from 'node:v8';
 import { StartStreamTranscriptionCommand, TranscribeStreamingClient } from '@aws-sdk/client-transcribe-streaming';
 import { afterEach, describe, expect, test } from 'vitest';
 import { type Emulator, startEmulator } from '../../src/emulator/emulator.ts';
@@ -112,6 +113,22 @@ describe('quotas', () => {
       'test/eu-west-1',
       'test/us-east-1',
     ]);
+  });
+
+  test('a connection that the client has closed is freed at once', async () => {
+    const url = await start();
+    const once = async (session: ClientHttp2Session) => {
+      const stream = session.request({ ':path': '/' });
+      await new Promise((resolve) => stream.resume().once('close', resolve));
+      session.close();
+      await new Promise((resolve) => session.once('close', resolve));
+      return Object.getPrototypeOf(session.constructor) as new () => unknown;
+    };
+    // The class of both the client's and the server's sessions, which Node does not export.
+    const Http2Session = await once(connect(url));
+    const before = queryObjects(Http2Session, { format: 'count' });
+    for (let count = 0; count < 20; count += 1) await once(connect(url));
+    await eventually(() => expect(queryObjects(Http2Session, { format: 'count' })).toBeLessThan(before + 10));
   });
 
   test('one HTTP/2 session carries one stream', async () => {
