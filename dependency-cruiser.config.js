@@ -1,6 +1,6 @@
 /**
- * The direction of the house: main → cli → app → socket, http, admin → session → engines → metrics → errors, log,
- * protocol, config types. A folder may import those after it, never those before it.
+ * The direction of the house: main → cli → app → socket, http, admin → session → engines, resume → store → metrics →
+ * errors, log, protocol, config types. A folder may import those after it, never those before it.
  */
 const LAYERS = [
   ['main', '^src/(main\\.ts|bin\\.js)$'],
@@ -9,6 +9,8 @@ const LAYERS = [
   ['doors', '^src/(socket|http|admin|emulator)/'],
   ['session', '^src/session/'],
   ['engines', '^src/engines/'],
+  ['resume', '^src/resume/'],
+  ['store', '^src/store/'],
   ['metrics', '^src/metrics/'],
   ['base', '^src/(protocol|config)/|^src/(errors|log|version|speech-sample)\\.ts$'],
 ];
@@ -33,13 +35,19 @@ export default {
       name: 'session-knows-contracts-only',
       severity: 'error',
       from: { path: '^src/session/' },
-      to: { path: '^src/engines/', pathNot: '^src/engines/engine\\.ts$' },
+      to: { path: '^src/(engines|store)/', pathNot: '^src/(engines/engine|store/(store|session-id))\\.ts$' },
     },
     {
       name: 'engines-are-chosen-in-one-place',
       severity: 'error',
       from: { path: '^src/', pathNot: '^src/engines/' },
       to: { path: '^src/engines/(local|scripted|aws)/' },
+    },
+    {
+      name: 'stores-are-chosen-in-one-place',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/store/' },
+      to: { path: '^src/store/', pathNot: '^src/store/(index|store|session-id)\\.ts$' },
     },
     {
       name: 'emulator-and-engine-share-no-code',
