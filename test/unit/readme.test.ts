@@ -14,7 +14,7 @@ describe('the README', () => {
     const { scripts } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
       scripts: Record<string, string>;
     };
-    for (const [, name] of found.matchAll(/npm run ([\w:]+)/g)) expect(Object.keys(scripts)).toContain(name);
+    for (const [, name] of found.matchAll(/npm run ([\w:-]+)/g)) expect(Object.keys(scripts)).toContain(name);
     for (const [, path] of found.matchAll(/\]\((?!https?:|#)([^)]+)\)/g)) {
       expect(existsSync(new URL(`../../${path}`, import.meta.url)), path).toBe(true);
     }
