@@ -84,6 +84,8 @@ export class StreamRun {
   readonly #closed = new AbortController();
   /** By channel: the id of the utterance whose partial is open. */
   readonly #open = new Map<number, string>();
+  /** By channel: the oldest answer without a word that words may still contradict, and the audio that it frees. */
+  readonly #answers = new Map<number, { readonly settled: number; readonly at: number }>();
   readonly #isOpen: IsOpen = (channel) => this.#open.has(channel);
   #stopping: boolean;
   /** No audio came for so long that the stream is to end. */
@@ -132,6 +134,7 @@ export class StreamRun {
       stream.abort();
     }
     await writing;
+    this.#coverAnswered(performance.now());
     if (this.#outcome !== undefined) return this.#outcome;
     // Words that were shown and have no final yet: a server that shuts down ends its answer as if all were said.
     const isComplete = error === undefined && this.#open.size === 0;
@@ -214,8 +217,9 @@ export class StreamRun {
     if (result.isPartial && result.text !== '') this.#open.set(channel, result.resultId);
     else if (!result.isPartial || this.#open.get(channel) === result.resultId) this.#open.delete(channel);
     if (result.isPartial && result.text === '') {
-      this.#coverSettled(timeline.positionOf(result.endSample));
+      this.#noteAnswer(timeline.positionOf(result.endSample));
     } else {
+      this.#answers.delete(channel);
       const placed = timeline.place(result, buffer.head);
       if (placed === undefined) {
         if (!result.isPartial && result.text !== '') onDropped();
@@ -230,20 +234,32 @@ export class StreamRun {
 
   /**
    * The engine answers for audio up to `position` and shows no words: any that began earlier than the settle time before
-   * it would have shown by now. That holds only for audio that came at the speed of speech.
+   * it would have shown by now. That holds only for audio that came at the speed of speech, and only if the answer was
+   * not held up on its way with words right behind it: they have another settle time to come.
    */
-  #coverSettled(position: number): void {
+  #noteAnswer(position: number): void {
     const { buffer, capabilities, sampleRate } = this.#options;
-    if (this.#liveSince === undefined || performance.now() - this.#liveSince < capabilities.settleMs) return;
+    if (this.#liveSince === undefined || this.#progressAt - this.#liveSince < capabilities.settleMs) return;
     const settled = position - msToSamples(capabilities.settleMs, sampleRate);
     for (let channel = 0; channel < buffer.channels; channel++) {
-      if (!this.#isOpen(channel)) buffer.cover(settled, channel);
+      if (this.#isOpen(channel) || this.#answers.has(channel)) continue;
+      this.#answers.set(channel, { settled, at: this.#progressAt });
+    }
+  }
+
+  #coverAnswered(now: number): void {
+    const { buffer, capabilities } = this.#options;
+    for (const [channel, { settled, at }] of this.#answers) {
+      if (now - at < capabilities.settleMs) continue;
+      buffer.cover(settled, channel);
+      this.#answers.delete(channel);
     }
   }
 
   #tick(): void {
     const now = performance.now();
     const { limits } = this.#options;
+    this.#coverAnswered(now);
     if (this.#isStalled(now)) {
       const error = new GatewayError('engine_unavailable', 'The speech engine does not answer.');
       this.#decide({ how: 'stalled', error });

@@ -455,6 +455,7 @@ describe('a session whose engine says nothing', () => {
           nth === 0
             ? [
                 { do: 'partial', atSample: 16_000, text: '' },
+                { do: 'delay', atSample: 16_000, ms: 60 },
                 { do: 'fail', atSample: 16_000, error: broken() },
               ]
             : [{ do: 'final', atSample: 320, text: 'rest' }],
@@ -469,6 +470,33 @@ describe('a session whose engine says nothing', () => {
     s.session.stop('client_stop');
     await s.session.ended;
     expect(s.finals()).toEqual([['rest', 16_000 - 320, 16_000]]);
+  });
+
+  it('keeps the audio of words that come right behind an answer without a word', async () => {
+    // Results that were held up on their way come all at once, the oldest first: the first of them knows of no word yet.
+    const engine = new ScriptedEngine({
+      capabilities: { settleMs: 20 },
+      script: (nth) => ({
+        steps:
+          nth === 0
+            ? [
+                { do: 'partial', atSample: 16_000, text: '' },
+                { do: 'partial', atSample: 16_000, fromSample: 4000, text: 'wo' },
+                { do: 'delay', atSample: 16_000, ms: 60 },
+                { do: 'fail', atSample: 16_000, error: broken() },
+              ]
+            : [{ do: 'final', atSample: 16_000, text: 'word' }],
+      }),
+    });
+    const given: number[] = [];
+    const s = start(listening(engine, given));
+    s.session.push(tone(500));
+    await expect.poll(() => given[0]).toBe(8000);
+    await new Promise((resolve) => setTimeout(resolve, 40));
+    s.session.push(tone(500));
+    s.session.stop('client_stop');
+    await s.session.ended;
+    expect(s.finals()).toEqual([['word', 0, 16_000]]);
   });
 });
 
