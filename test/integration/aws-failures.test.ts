@@ -5,10 +5,12 @@ import { type Emulator, startEmulator } from '../../src/emulator/emulator.ts';
 import type { FaultRule } from '../../src/emulator/faults.ts';
 import type { EmulatorOptions } from '../../src/emulator/options.ts';
 import type { AwsEngine } from '../../src/engines/aws/aws-engine.ts';
+import { createLogger } from '../../src/log.ts';
 import { awsEngine, FRAME_PATHS, type FramePath, openStream, readAll, writeAll } from '../support/aws-engine.ts';
 import { audioChunks, codedAudio } from '../support/coded-audio.ts';
 import { isClean, reconcile } from '../support/reconcile.ts';
 import { eventually } from '../unit/emulator/sdk-client.ts';
+import { answering, eventFrame, startRawServer } from '../unit/engines/aws/frames/raw-server.ts';
 
 type Fault = FaultRule['fault'];
 
@@ -163,36 +165,37 @@ describe.each(FRAME_PATHS)('%s frames', (framePath) => {
     expect((await reading).failure).toMatchObject({ code: 'internal' });
   });
 
-  test('a connection lost while the last finals are owed is a failure, not an end', async () => {
-    const latency = { partialMs: 0, finalMs: { min: 400, max: 400 } };
-    const stream = await openStream(await start(framePath, { recogniser: { kind: 'coded', latency } }));
-    const reading = readAll(stream);
-    await writeAll(stream, CHUNKS);
-    stream.end();
-    await eventually(() => expect(emulator?.streams()[0]?.audioEvents).toBe(CHUNKS.length));
-    emulator?.addFault({ fault: { kind: 'disconnect' }, running: true });
-    expect((await reading).failure).toMatchObject({ code: 'engine_unavailable', retryable: true });
-  });
+  test.each<Fault>([{ kind: 'disconnect' }, { kind: 'reset' }, { kind: 'reset', code: 8 }])(
+    '%o while the last finals are owed is a failure, not an end',
+    async (fault) => {
+      const latency = { partialMs: 0, finalMs: { min: 400, max: 400 } };
+      const stream = await openStream(await start(framePath, { recogniser: { kind: 'coded', latency } }));
+      const reading = readAll(stream);
+      await writeAll(stream, CHUNKS);
+      stream.end();
+      await eventually(() => expect(emulator?.streams()[0]?.audioEvents).toBe(CHUNKS.length));
+      emulator?.addFault({ fault, running: true });
+      expect((await reading).failure).toMatchObject({ code: 'engine_unavailable', retryable: true });
+    },
+  );
 
-  test('a reset while the last finals are owed is a failure, not an end', async () => {
-    // The emulator's own reset ends its half first; a stream that is destroyed does not.
-    const server = createServer();
-    server.on('sessionError', () => undefined);
-    server.on('stream', (http2: ServerHttp2Stream) => {
-      http2.on('error', () => undefined);
-      http2.respond({ ':status': 200, 'content-type': 'application/vnd.amazon.eventstream' });
-      http2.resume();
-      http2.once('end', () => http2.destroy(new Error('on purpose')));
-    });
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    const { port } = server.address() as AddressInfo;
-    engine = awsEngine(`http://127.0.0.1:${port}`, { framePath, timeouts: TIMEOUTS });
-    const stream = await openStream(engine);
-    const reading = readAll(stream);
-    await writeAll(stream, CHUNKS);
-    stream.end();
-    expect((await reading).failure).toMatchObject({ code: 'engine_unavailable', retryable: true });
-    server.close();
+  test('what is logged of a result that cannot be read has nothing of its words', async () => {
+    const body = '{"Transcript":{"Results":[{"Alternatives":[{"Transcript": the secret words';
+    const server = await startRawServer(answering(eventFrame('TranscriptEvent', body)));
+    engine = awsEngine(server.url, { framePath, timeouts: TIMEOUTS });
+    const [failure] = await openStream(engine)
+      .then(readAll)
+      .then(
+        (outcome) => [outcome.failure],
+        (error: unknown) => [error],
+      );
+    expect(failure).toMatchObject({ code: 'engine_unavailable', retryable: true });
+    const lines: string[] = [];
+    createLogger('info', { write: (line) => void lines.push(line) }).warn({ err: failure }, 'engine stream broke');
+    expect(lines.join()).toContain('engine_unavailable');
+    expect(lines.join()).not.toMatch(/secret|words|Transcript"/);
+    await engine.close();
+    await server.close();
   });
 
   test('a service that does not answer the request is given up in time', async () => {

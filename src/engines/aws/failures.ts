@@ -123,6 +123,8 @@ function byStatus(status: number): FailureKind | undefined {
 export function toFailure(error: unknown): AwsFailure {
   if (error instanceof AwsFailure) return error;
   if (error instanceof FrameError && error.fault === 'early_end') return new AwsFailure('ended_early', error);
+  // The stock path's parser of JSON quotes what it cannot read, a piece of a transcript, and the cause is logged.
+  if (error instanceof SyntaxError) return new AwsFailure('broken', new FrameError('bad_body'));
   const {
     name = '',
     message = '',

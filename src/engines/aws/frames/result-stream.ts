@@ -26,6 +26,11 @@ function transcriptEvent(body: Buffer): TranscriptEvent {
   return JSON.parse(text, text.includes('null') ? withoutNulls : undefined);
 }
 
+/** The parser of JSON quotes what it cannot read, a piece of a transcript: that must not become the cause, which is logged. */
+function unreadable(error: unknown): FrameError {
+  return new FrameError('bad_body', error instanceof SyntaxError ? {} : { cause: error });
+}
+
 /**
  * The results of one stream, for one reader. It reads from the moment of its making, bounded by what waits, and ends
  * once: after the answer's own end, or with the error that says why there was none. A reader that leaves its loop
@@ -95,7 +100,7 @@ export class ResultStream implements AsyncIterableIterator<TranscriptResultStrea
         if (this.#over !== undefined) return;
       }
     } catch (error) {
-      this.#fail(error instanceof FrameError ? error : new FrameError('bad_body', { cause: error }));
+      this.#fail(error instanceof FrameError ? error : unreadable(error));
       this.#drop();
       return;
     }
