@@ -10,6 +10,8 @@ import type { Logger } from './log.ts';
 import { collectProcessMetrics, createMetrics, type Metrics } from './metrics/metrics.ts';
 import { SessionRegistry } from './session/registry.ts';
 import { SocketGateway } from './socket/gateway.ts';
+import { MemoryStore } from './store/memory.ts';
+import type { StoreBounds } from './store/store.ts';
 
 /** Of the drain deadline, what is kept for closing sockets and servers after the last session. */
 const CLOSING_MS = 1_000;
@@ -98,8 +100,16 @@ export class App {
     this.#engine = engine;
     this.#steps.push({ name: 'engine', close: () => engine.close() });
 
-    const registry = new SessionRegistry({ engine, limits: config, metrics });
+    const store = new MemoryStore(storeBounds(config));
+    this.#steps.push({ name: 'store', close: () => store.close() });
+
+    const limits = {
+      ...config,
+      journal: { pendingEntries: config.storeOutageEntries, tailEntries: config.journalEntries },
+    };
+    const registry = new SessionRegistry({ engine, store, isShared: false, limits, metrics, log: this.#log });
     this.#registry = registry;
+    this.#steps.push({ name: 'sessions', close: async () => registry.close() });
 
     const http = createHttpServer();
     this.#steps.push({ name: 'http server', close: () => http.close() });
@@ -143,6 +153,16 @@ export class App {
     }
     this.#log.info('gateway closed');
   }
+}
+
+/** Of the resume window, by how much a record outlives it: its owner renews it four times within one. */
+const RECORD_LIFE = 1.5;
+
+function storeBounds(config: Config): StoreBounds {
+  return {
+    journal: { entries: config.journalEntries, bytes: config.journalBytes, ageMs: config.journalAgeMs },
+    ttlMs: config.resumeWindowMs * RECORD_LIFE,
+  };
 }
 
 async function listen(server: FastifyInstance, host: string, port: number, variable: string): Promise<number> {

@@ -211,4 +211,7 @@ export interface ClientToServerEvents {
   start_transcription: (data?: unknown, ack?: Ack) => void;
   audio_chunk: (data?: unknown, ack?: Ack) => void;
   stop_transcription: (data?: unknown, ack?: Ack) => void;
+  resume_transcription: (data?: unknown, ack?: Ack) => void;
+  pause_transcription: (data?: unknown, ack?: Ack) => void;
+  unpause_transcription: (data?: unknown, ack?: Ack) => void;
 }

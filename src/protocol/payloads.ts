@@ -116,7 +116,7 @@ function decodeWhole(text: string): Buffer | undefined {
 }
 
 /** @throws GatewayError `bad_request` that names each faulty field, never its value */
-function parse<T>(event: string, schema: z.ZodType<T>, data: unknown): T {
+export function parse<T>(event: string, schema: z.ZodType<T>, data: unknown): T {
   const parsed = schema.safeParse(data);
   if (parsed.success) return parsed.data;
   const faults = parsed.error.issues.map((issue) => {

@@ -1,77 +1,130 @@
 import { randomUUID } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Engine } from '../engines/engine.ts';
 import { GatewayError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { Metrics } from '../metrics/metrics.ts';
-import type { ProtocolVersion } from '../protocol/events.ts';
+import type { ResumeRequest, StartTerms } from '../protocol/resume-request.ts';
 import type { StartRequest } from '../protocol/start-request.ts';
-import { Session, type SessionLimits, type SessionSink } from './session.ts';
+import type { ChunkPosition } from '../resume/chunk-order.ts';
+import { openEntries } from '../resume/journal.ts';
+import { newSecrets, type SessionSecrets, secretsOf } from '../resume/tokens.ts';
+import { isSessionId, newSessionId } from '../store/session-id.ts';
+import {
+  type Claim,
+  type ClaimAnswer,
+  type ClaimedSession,
+  type NewSession,
+  type Store,
+  StoreUnavailableError,
+} from '../store/store.ts';
+import { OwnedSession, type OwnershipLimits } from './owned-session.ts';
+import type { EntryBody, SessionView } from './session-view.ts';
+
+/** How often watermarks are committed and fenced owners notice, in milliseconds. One round trip for all sessions. */
+const HEARTBEAT_MS = 1_000;
+/** Suggested to clients that the store's absence refuses. */
+const STORE_RETRY_AFTER_MS = 2_000;
+/** Of a drain, the share in which clients may move by themselves; what is left is flushed. */
+const MOVING_SHARE = 0.4;
+
+/** Makes the view of a connection on a session, once it is known what that transcribes. */
+type MakeView = (sessionId: string, request: StartRequest) => SessionView;
 
 interface RegistryOptions {
   readonly engine: Engine;
-  readonly limits: SessionLimits;
+  readonly store: Store;
+  readonly limits: OwnershipLimits & { readonly drainTimeoutMs: number };
+  /** Other workers share the store: sessions can go on elsewhere. */
+  readonly isShared: boolean;
   readonly metrics: Metrics;
+  readonly log: Logger;
 }
 
-/** The sessions of this process: the one place where a session begins, and where a drain finds them all. */
+/** The sessions of this process: the one place where a session begins or goes on, and where a drain finds them all. */
 export class SessionRegistry {
   readonly #options: RegistryOptions;
-  readonly #sessions = new Map<string, Session>();
+  readonly #sessions = new Map<string, OwnedSession>();
+  /** Names this worker in records, for operators. */
+  readonly #owner = randomUUID();
+  /** The resume of a session that is under way: they go one after the other. */
+  readonly #resuming = new Map<string, Promise<unknown>>();
+  readonly #heartbeat: NodeJS.Timeout;
+  #beating = false;
   #draining = false;
 
   constructor(options: RegistryOptions) {
     this.#options = options;
+    options.store.onAvailability((available) => {
+      if (available) for (const session of this.#sessions.values()) session.wake();
+    });
+    this.#heartbeat = setInterval(() => void this.#beat(), HEARTBEAT_MS);
+    this.#heartbeat.unref();
   }
 
   get draining(): boolean {
     return this.#draining;
   }
 
-  /** Sessions that have not ended. */
+  /** Sessions that have not ended here. */
   get size(): number {
     return this.#sessions.size;
   }
 
   /**
-   * Begins a session; the outcome of its opening goes to the sink.
-   * @param makeSink is given the new session's id
+   * Begins a session; the outcome goes to the view.
+   * @param terms of a version-2 client, whose session outlives its connection; undefined for a session that does not
    * @throws GatewayError `draining`
    */
-  create(
+  start(
     request: StartRequest,
-    protocol: ProtocolVersion,
+    terms: StartTerms | undefined,
+    principal: string,
     log: Logger,
-    makeSink: (sessionId: string) => SessionSink,
-  ): Session {
-    if (this.#draining) throw new GatewayError('draining', 'This gateway is shutting down; connect again.');
-    const { engine, limits, metrics } = this.#options;
-    const id = randomUUID();
-    const sink = makeSink(id);
-    const session = new Session({
-      id,
-      request,
-      engine,
-      limits,
-      metrics,
-      log: log.child({ session_id: id }),
-      sink: {
-        started: () => {
-          metrics.sessionsStartedTotal.inc({ protocol: String(protocol) });
-          sink.started();
-        },
-        result: (result) => sink.result(result),
-        gap: (gap) => sink.gap(gap),
-        ended: (end) => {
-          this.#sessions.delete(id);
-          metrics.sessions.set(this.#sessions.size);
-          metrics.sessionsEndedTotal.inc({ reason: end.reason });
-          sink.ended(end);
-        },
-      },
-    });
-    this.#sessions.set(id, session);
-    metrics.sessions.set(this.#sessions.size);
+    makeView: MakeView,
+  ): OwnedSession {
+    this.#assertNotDraining();
+    if (terms === undefined) {
+      const id = randomUUID();
+      const session = this.#add(id, request, undefined, log, makeView(id, request));
+      session.run();
+      return session;
+    }
+    const { acks, start } = terms;
+    const id = newSessionId(principal, start?.key);
+    const secrets = newSecrets(id);
+    const claim: Claim = { sessionId: id, epoch: 1, claimId: randomUUID() };
+    const stored = JSON.stringify({ request, acks } satisfies StoredRequest);
+    const record = { ...recordOf(secrets, principal, stored, this.#owner), start };
+    const next = { chunk: 1, offset: 0 };
+    const durability = { store: this.#options.store, secrets, record, attempt: 0, claim, acks, next };
+    const session = this.#add(id, request, durability, log, makeView(id, request));
+    session.run(this.#admit({ ...record, sessionId: id, claimId: claim.claimId, channels: request.channels }));
     return session;
+  }
+
+  /**
+   * Goes on with a session, wherever it was before. The view gets what the client missed, then `resumed`.
+   * @returns undefined if the session is stopped: the view got the rest of it, and `stopped`
+   * @throws GatewayError `resume_expired`, `resume_refused`, `forbidden`, `store_unavailable` or `draining`
+   */
+  async resume(
+    request: ResumeRequest,
+    principal: string,
+    log: Logger,
+    makeView: MakeView,
+  ): Promise<OwnedSession | undefined> {
+    this.#assertNotDraining();
+    const id = request.sessionId;
+    const before = this.#resuming.get(id);
+    const turn = (before ?? Promise.resolve()).then(() => this.#resumeInTurn(request, principal, log, makeView));
+    const settled = turn.catch(() => undefined);
+    this.#resuming.set(id, settled);
+    try {
+      return await turn;
+    } finally {
+      if (this.#resuming.get(id) === settled) this.#resuming.delete(id);
+    }
   }
 
   /** Refuses new sessions from now on. Running ones go on until `flush`. */
@@ -80,15 +133,281 @@ export class SessionRegistry {
     this.#options.metrics.draining.set(1);
   }
 
-  /** Stops every session: each gets its trailing finals. Resolves once all have ended. */
+  /**
+   * Ends every session here: those that can go on elsewhere are asked to, and handed over if they do not; the others get
+   * their trailing finals. Resolves once all are gone.
+   */
   async flush(): Promise<void> {
     const sessions = [...this.#sessions.values()];
-    for (const session of sessions) session.stop('draining');
-    await Promise.all(sessions.map((session) => session.ended));
+    const { drainTimeoutMs } = this.#options.limits;
+    const movable = this.#options.isShared ? sessions.filter((session) => session.isResumable) : [];
+    const movingMs = drainTimeoutMs * MOVING_SHARE;
+    for (const session of movable) session.announceDrain(movingMs);
+    const handOver = async (session: OwnedSession) => {
+      await Promise.race([session.gone, delay(movingMs, undefined, { ref: false })]);
+      await session.handOver();
+    };
+    await Promise.all(
+      sessions.map((session) => {
+        if (movable.includes(session)) return handOver(session);
+        if (!session.stopping) session.stop('draining');
+        return session.gone;
+      }),
+    );
   }
 
   /** Ends what is left at the deadline of a drain; the sessions say what is lost by that. */
   giveUp(): void {
     for (const session of this.#sessions.values()) session.giveUp();
+  }
+
+  /** Stops the heartbeat. */
+  close(): void {
+    clearInterval(this.#heartbeat);
+  }
+
+  #assertNotDraining(): void {
+    if (this.#draining) throw new GatewayError('draining', 'This gateway is shutting down; connect again.');
+  }
+
+  #add(
+    id: string,
+    request: StartRequest,
+    durability: ConstructorParameters<typeof OwnedSession>[0]['durability'],
+    log: Logger,
+    view: SessionView,
+  ): OwnedSession {
+    const { engine, limits, metrics } = this.#options;
+    const session: OwnedSession = new OwnedSession(
+      {
+        id,
+        request,
+        engine,
+        limits,
+        metrics,
+        log: log.child({ session_id: id }),
+        durability,
+        onGone: (reason) => {
+          if (this.#sessions.get(id) === session) this.#sessions.delete(id);
+          metrics.sessions.set(this.#sessions.size);
+          metrics.sessionsEndedTotal.inc({ reason });
+        },
+      },
+      view,
+    );
+    this.#sessions.set(id, session);
+    metrics.sessions.set(this.#sessions.size);
+    return session;
+  }
+
+  /** Writes the record of a new session. @throws GatewayError `session_exists` or `store_unavailable` */
+  async #admit(session: NewSession): Promise<void> {
+    const answer = await withStore(() => this.#options.store.create(session));
+    if (answer.kind === 'stale_attempt') {
+      throw new GatewayError('session_exists', 'start_transcription: a later attempt with this start_key was first.');
+    }
+    // Other workers find out with their next write.
+    if (answer.ended !== undefined) this.#sessions.get(answer.ended.sessionId)?.fence(answer.ended.epoch);
+  }
+
+  async #resumeInTurn(
+    request: ResumeRequest,
+    principal: string,
+    log: Logger,
+    makeView: MakeView,
+  ): Promise<OwnedSession | undefined> {
+    // Nothing else ever was a session.
+    if (!isSessionId(request.sessionId)) throw expired();
+    const secrets = secretsOf(request.sessionId, request.resumeToken);
+    if (secrets === undefined)
+      throw new GatewayError('forbidden', 'resume_transcription: not the token of this session.');
+    const local = this.#sessions.get(request.sessionId);
+    if (local !== undefined && !local.belongsTo(secrets, principal)) {
+      throw new GatewayError('forbidden', 'resume_transcription: not the token of this session.');
+    }
+    if (local !== undefined && request.attempt <= local.attempt) throw refused(local.attempt);
+    // What the client does not hold any more never comes: the stream here cannot be gone on with.
+    if (local !== undefined && request.oldest.offset > local.next.offset) await local.handOver();
+    await local?.hold();
+    try {
+      return this.#goOn(
+        await this.#claim(request, secrets, principal, local),
+        secrets,
+        request,
+        principal,
+        log,
+        makeView,
+      );
+    } catch (error) {
+      local?.release();
+      const isAway = error instanceof GatewayError && error.code === 'store_unavailable';
+      // The present owner alone may attach a client without the store, and only one that knows no later owner.
+      if (!isAway || local === undefined || local.isGone || local.epoch < request.epoch) throw error;
+      const view = makeView(request.sessionId, local.request);
+      const missed = local.entriesAfter(request.lastSeq);
+      for (const { body, seq } of missed) {
+        view.entry(body, { seq, epoch: local.epoch, durable: false, replayed: true });
+      }
+      view.resumed(local.epoch, local.next, missed.length);
+      return this.#attach(local, undefined, 0, request, view);
+    }
+  }
+
+  async #claim(
+    request: ResumeRequest,
+    { resumeHash }: SessionSecrets,
+    principal: string,
+    local: OwnedSession | undefined,
+  ): Promise<ClaimedSession> {
+    const { acked, attempt, epoch, lastEnd, lastSeq, sessionId } = request;
+    const claim = () =>
+      this.#options.store.claim({
+        sessionId,
+        claimId: randomUUID(),
+        principal,
+        resumeHash,
+        owner: this.#owner,
+        attempt,
+        epoch,
+        lastSeq,
+        lastEnd,
+        acked,
+      });
+    return withStore(async () => {
+      let answer: ClaimAnswer = await claim();
+      // The store has lost the session and its owner is here: the record is made anew, now that a client is there.
+      if (answer.kind === 'unknown' && local !== undefined && !local.isGone && local.epoch >= epoch) {
+        await local.rebuild();
+        answer = await claim();
+      }
+      switch (answer.kind) {
+        case 'claimed':
+          return answer.session;
+        case 'unknown':
+          throw expired();
+        case 'forbidden':
+          throw new GatewayError('forbidden', 'resume_transcription: not the token of this session.');
+        case 'stale_attempt':
+          throw refused(answer.attempt);
+        default:
+          return answer satisfies never;
+      }
+    });
+  }
+
+  #goOn(
+    claimed: ClaimedSession,
+    secrets: SessionSecrets,
+    request: ResumeRequest,
+    principal: string,
+    log: Logger,
+    makeView: MakeView,
+  ): OwnedSession | undefined {
+    const { sessionId } = request;
+    const { epoch } = claimed.claim;
+    const stored = JSON.parse(claimed.request) as StoredRequest;
+    const view = makeView(sessionId, stored.request);
+    const missed = openEntries<EntryBody>(secrets.journalKey, sessionId, claimed.missed);
+    const lastTrimmed = (missed[0]?.seq ?? claimed.head + 1) - 1;
+    if (lastTrimmed > request.lastSeq) view.trimmed(lastTrimmed, epoch, request.lastEnd, claimed.trimmedEnd);
+    for (const { body, seq } of missed) view.entry(body, { seq, epoch, durable: true, replayed: true });
+    const local = this.#sessions.get(sessionId);
+    if (local?.isContinuedBy(claimed)) {
+      view.resumed(epoch, local.next, missed.length);
+      return this.#attach(local, claimed.claim, claimed.head, request, view);
+    }
+    local?.fence(epoch);
+    if (claimed.stopped !== undefined) {
+      view.stopped({ ...claimed.stopped, lastSeq: claimed.head, durable: true });
+      return undefined;
+    }
+    const next = nextChunk(claimed, request);
+    view.resumed(epoch, next, missed.length);
+    const durability = {
+      store: this.#options.store,
+      secrets,
+      record: recordOf(secrets, principal, claimed.request, this.#owner),
+      attempt: request.attempt,
+      claim: claimed.claim,
+      acks: stored.acks,
+      claimed,
+      next,
+    };
+    const session = this.#add(sessionId, stored.request, durability, log, view);
+    const from = Math.max(claimed.watermark.offset, ...claimed.ends);
+    if (from < next.offset) session.reportMissing(from, next.offset);
+    session.run();
+    return session;
+  }
+
+  #attach(
+    session: OwnedSession,
+    claim: Claim | undefined,
+    head: number,
+    { attempt, lastSeq }: ResumeRequest,
+    view: SessionView,
+  ): OwnedSession {
+    session.reattach(view, claim, attempt, head, lastSeq);
+    return session;
+  }
+
+  /** Commits the watermarks of all sessions and keeps their records, in one round trip. */
+  async #beat(): Promise<void> {
+    if (this.#beating || !this.#options.store.available) return;
+    this.#beating = true;
+    const now = performance.now();
+    const due = [...this.#sessions.values()].flatMap((session) => {
+      const update = session.update(now);
+      return update === undefined ? [] : [{ session, update }];
+    });
+    try {
+      const answers = due.length === 0 ? [] : await this.#options.store.update(due.map(({ update }) => update));
+      for (const [index, { session, update }] of due.entries()) {
+        const answer = answers[index];
+        if (answer !== undefined) session.updated(update, answer);
+      }
+    } catch (error) {
+      if (!(error instanceof StoreUnavailableError)) throw error;
+    } finally {
+      this.#beating = false;
+    }
+  }
+}
+
+/** What another worker needs to go on, as it is stored. */
+interface StoredRequest {
+  readonly request: StartRequest;
+  readonly acks: boolean;
+}
+
+function recordOf({ resumeHash, watchHash }: SessionSecrets, principal: string, request: string, owner: string) {
+  return { principal, resumeHash, watchHash, request, owner };
+}
+
+/** Where the client's audio goes on: at the watermark's chunk, or at the oldest that the client still holds. */
+function nextChunk({ watermark }: ClaimedSession, { oldest }: ResumeRequest): ChunkPosition {
+  if (watermark.chunk === undefined || watermark.chunkEnd === undefined) return oldest;
+  if (oldest.chunk > watermark.chunk + 1) return oldest;
+  return { chunk: watermark.chunk + 1, offset: watermark.chunkEnd };
+}
+
+function expired(): GatewayError {
+  return new GatewayError('resume_expired', 'resume_transcription: the session is not known any more.');
+}
+
+function refused(attempt: number): GatewayError {
+  const message = 'resume_transcription: a later attempt has the session.';
+  return new GatewayError('resume_refused', message, { attempt });
+}
+
+async function withStore<T>(call: () => Promise<T>): Promise<T> {
+  try {
+    return await call();
+  } catch (error) {
+    if (!(error instanceof StoreUnavailableError)) throw error;
+    throw new GatewayError('store_unavailable', 'The session store cannot be reached.', {
+      retryAfterMs: STORE_RETRY_AFTER_MS,
+      cause: error,
+    });
   }
 }

@@ -18,7 +18,7 @@ const MAX_STALL_FACTOR = 8;
 const PARK_BEFORE_LIMIT = 0.8;
 
 /** Where results go. Called in order, never after `ended`; none of the methods may throw. */
-export interface SessionSink {
+interface SessionSink {
   /** The first engine stream is open. */
   started(): void;
   result(result: PlacedResult): void;
@@ -33,8 +33,12 @@ export interface SessionGap {
   readonly reason: GapReason;
 }
 
-/** `replay_overflow`: more audio without a final than may be kept. `engine_failed`: no engine took it any more. */
-export type GapReason = 'replay_overflow' | 'engine_failed';
+/**
+ * - `replay_overflow`: more audio without a final than may be kept;
+ * - `engine_failed`: no engine took it any more;
+ * - `client_overflow`: the client did not hold it any more when it resumed.
+ */
+type GapReason = 'replay_overflow' | 'engine_failed' | 'client_overflow';
 
 export type StopReason = 'client_stop' | 'draining';
 
@@ -152,7 +156,8 @@ export class Session {
 
   /** By channel: end of the last final, in samples. */
   get ends(): readonly number[] {
-    return this.#timeline.ends;
+    const { ends } = this.#timeline;
+    return Array.from({ length: this.#options.request.channels }, (_, channel) => ends[channel] ?? 0);
   }
 
   /**
@@ -160,11 +165,12 @@ export class Session {
    * @param admitted awaited before the first stream is opened; if it rejects the session fails with that
    */
   async run(admitted?: Promise<unknown>): Promise<void> {
-    const { sink } = this.#options;
+    const { from, sink } = this.#options;
     try {
       await admitted;
       this.#aborted.signal.throwIfAborted();
-      let stream = await this.#opener.first();
+      // A session that goes on was admitted before, and is owed the patience of one whose stream broke.
+      let stream = await (from === undefined ? this.#opener.first() : this.#opener.next({ progressed: true }));
       this.#moveTo('live');
       sink.started();
       for (;;) {

@@ -3,36 +3,44 @@ import type { Engine } from '../engines/engine.ts';
 import { GatewayError, toGatewayError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { Metrics } from '../metrics/metrics.ts';
-import { samplesToMs } from '../protocol/audio.ts';
-import type { Ack, ClientToServerEvents, ProtocolVersion, ServerToClientEvents } from '../protocol/events.ts';
+import type { Ack, ClientToServerEvents, ErrorEvent, ServerToClientEvents } from '../protocol/events.ts';
 import { parseAudioChunk, parseStart } from '../protocol/payloads.ts';
+import { parseChunkNumber, parseResume, parseStartTerms, parseStop } from '../protocol/resume-request.ts';
+import type { StartRequest } from '../protocol/start-request.ts';
+import type { OwnedSession } from '../session/owned-session.ts';
 import type { SessionRegistry } from '../session/registry.ts';
-import type { Session, SessionEnd, SessionGap, SessionSink } from '../session/session.ts';
-import { Presenter, type SessionFacts } from './presenter.ts';
+import type { Caller } from './auth.ts';
+import { ConnectionView } from './connection-view.ts';
+import { type ConnectionBounds, Presenter } from './presenter.ts';
 import { SendQueue } from './send-queue.ts';
 
 type GatewaySocket = Socket<ClientToServerEvents, ServerToClientEvents>;
 
 export interface ConnectionOptions {
   readonly socket: GatewaySocket;
-  readonly protocol: ProtocolVersion;
+  readonly caller: Caller;
   readonly registry: SessionRegistry;
   readonly engine: Engine;
-  readonly limits: { readonly backlogMs: number };
+  readonly limits: ConnectionBounds;
   readonly metrics: Metrics;
   readonly log: Logger;
 }
 
 /** The session of this connection, with the acknowledgements that wait for it. */
 interface Running {
-  readonly session: Session;
-  startAck: Ack;
-  stopAck: Ack | undefined;
+  /** Both undefined while a resume is under way. */
+  view: ConnectionView | undefined;
+  session: OwnedSession | undefined;
+  readonly startAck: Ack;
+  /** A client may repeat its stop. */
+  readonly stopAcks: Ack[];
 }
 
+type Handler = (data: unknown, ack: Ack) => void | Promise<void>;
+
 /**
- * One Socket.IO socket: turns its events into calls of its session, and what the session says into events. It has at
- * most one session at a time and any number in a row. No rule of the business lives here.
+ * One Socket.IO socket: turns its events into calls of its session. What the session says goes out by its view. It has
+ * at most one session at a time and any number in a row. No rule of the business lives here.
  */
 export class Connection {
   readonly #options: ConnectionOptions;
@@ -42,122 +50,139 @@ export class Connection {
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
-    this.#presenter = new Presenter(options.protocol, options.socket.id);
+    this.#presenter = new Presenter(options.caller.protocol, options.socket.id);
     this.#sendQueue = new SendQueue(options.socket.conn, (waiting) => this.#cut(waiting));
   }
 
   /** Greets the client and listens to it until it is gone. */
   serve(): void {
-    const { limits, socket } = this.#options;
-    socket.on('start_transcription', (...args: unknown[]) => this.#handle(args, (data, ack) => this.#start(data, ack)));
-    socket.on('audio_chunk', (...args: unknown[]) => this.#handle(args, (data, ack) => this.#audio(data, ack)));
-    socket.on('stop_transcription', (...args: unknown[]) => this.#handle(args, (_, ack) => this.#stop(ack)));
+    const { caller, limits, socket } = this.#options;
+    const on = (event: keyof ClientToServerEvents, handler: Handler) =>
+      socket.on(event, (...args: unknown[]) => void this.#handle(args, handler));
+    on('start_transcription', (data, ack) => this.#start(data, ack));
+    on('audio_chunk', (data, ack) => this.#audio(data, ack));
+    on('stop_transcription', (data, ack) => this.#stop(data, ack));
+    if (caller.protocol === 2) {
+      on('resume_transcription', (data, ack) => this.#resume(data, ack));
+      on('pause_transcription', (_, ack) => this.#pause('pause_transcription', ack));
+      on('unpause_transcription', (_, ack) => this.#unpause(ack));
+    }
     socket.on('disconnect', () => {
       this.#sendQueue.close();
-      this.#running?.session.abort();
+      const running = this.#running;
+      this.#running = undefined;
+      if (running?.view !== undefined) running.session?.detach(running.view);
     });
     socket.emit('connected', this.#presenter.connected(limits));
   }
 
   #start(data: unknown, ack: Ack): void {
-    const { engine, log, protocol, registry } = this.#options;
-    const request = parseStart(data, protocol);
-    if (this.#running !== undefined) {
-      const detail = this.#running.session.stopping
-        ? 'is still stopping; wait for transcription_stopped'
-        : 'is running';
-      throw new GatewayError('session_exists', `A session ${detail}.`);
+    const { caller, log, registry } = this.#options;
+    const request = parseStart(data, caller.protocol);
+    const terms = caller.protocol === 2 ? parseStartTerms(data) : undefined;
+    this.#assertFree();
+    const running: Running = { view: undefined, session: undefined, startAck: ack, stopAcks: [] };
+    this.#running = running;
+    try {
+      running.session = registry.start(request, terms, caller.principal, log, (sessionId) => {
+        running.view = this.#view(sessionId, request);
+        return running.view;
+      });
+    } catch (error) {
+      this.#running = undefined;
+      throw error;
     }
-    const session = registry.create(request, protocol, log, (sessionId) =>
-      this.#sink({
-        sessionId,
-        languageCode: request.languageCode,
-        engine: engine.capabilities.name,
-        sampleRate: request.sampleRate,
-      }),
-    );
-    this.#running = { session, startAck: ack, stopAck: undefined };
-    void session.run();
+  }
+
+  async #resume(data: unknown, ack: Ack): Promise<void> {
+    const { caller, log, registry } = this.#options;
+    const request = parseResume(data);
+    const before = this.#running;
+    // A client that has lost its place resumes on the connection that it has.
+    if (before?.session?.id !== request.sessionId) this.#assertFree();
+    const running: Running = { view: undefined, session: undefined, startAck: () => undefined, stopAcks: [] };
+    this.#running = running;
+    try {
+      running.session = await registry.resume(request, caller.principal, log, (sessionId, start) => {
+        before?.view?.mute();
+        running.view = this.#view(sessionId, start);
+        return running.view;
+      });
+    } catch (error) {
+      // Whatever it was refused for, the session that the connection had goes on.
+      if (this.#running === running) this.#running = before?.session?.isGone === false ? before : undefined;
+      throw error;
+    }
+    ack({ ok: true, session_id: request.sessionId });
+    // The client left while its session was claimed: the session waits for it.
+    if (this.#running !== running && running.view !== undefined) running.session?.detach(running.view);
   }
 
   #audio(data: unknown, ack: Ack): void {
-    const running = this.#require('audio_chunk');
-    running.session.push(parseAudioChunk(data, running.session.format));
+    const session = this.#require('audio_chunk');
+    const seq = this.#options.caller.protocol === 2 ? parseChunkNumber(data) : undefined;
+    session.audio(seq, (format) => parseAudioChunk(data, format));
     // A sender that is faster than speech is paced by waiting for this.
-    void running.session.room().then(() => ack({ ok: true, session_id: running.session.id }));
+    void session.room().then(() => ack({ ok: true, session_id: session.id }));
   }
 
-  #stop(ack: Ack): void {
-    const running = this.#require('stop_transcription');
-    if (running.session.stopping)
-      throw new GatewayError('no_session', 'stop_transcription: the session is already stopping.');
-    running.stopAck = ack;
-    running.session.stop('client_stop');
+  #stop(data: unknown, ack: Ack): void {
+    const session = this.#require('stop_transcription');
+    session.stop('client_stop', this.#options.caller.protocol === 2 ? parseStop(data) : undefined);
+    this.#running?.stopAcks.push(ack);
   }
 
-  #require(event: string): Running {
-    if (this.#running === undefined)
-      throw new GatewayError('no_session', `${event}: no session runs; start one first.`);
-    return this.#running;
+  #pause(event: string, ack: Ack): void {
+    const session = this.#require(event);
+    session.park();
+    ack({ ok: true, session_id: session.id });
   }
 
-  #sink(facts: SessionFacts): SessionSink {
-    const { log: connectionLog, socket } = this.#options;
-    const log = connectionLog.child({ session_id: facts.sessionId });
-    return {
-      started: () => {
-        log.info({ language_code: facts.languageCode, engine: facts.engine }, 'session started');
-        socket.emit('transcription_started', this.#presenter.started(facts));
-        this.#running?.startAck({ ok: true, session_id: facts.sessionId });
-      },
-      result: (result) => {
-        if (!this.#mayEmit(result.isPartial)) return;
-        this.#options.metrics.resultsTotal.inc({ type: result.isPartial ? 'partial' : 'final' });
-        socket.emit('transcription_result', this.#presenter.result(facts, result));
-      },
-      gap: (gap) => this.#gap(facts, gap),
-      ended: (end) => {
-        log.info(
-          { reason: end.reason, audio_ms: samplesToMs(end.samples, facts.sampleRate), finals: end.finals },
-          'session ended',
-        );
-        this.#ended(facts, end);
-      },
-    };
+  /** The stream is opened again by the audio that comes. */
+  #unpause(ack: Ack): void {
+    const session = this.#require('unpause_transcription');
+    ack({ ok: true, session_id: session.id });
   }
 
-  #gap(facts: SessionFacts, gap: SessionGap): void {
-    const event = this.#presenter.gap(facts, gap);
-    if (event !== undefined) {
-      this.#options.socket.emit('transcription_gap', event);
-      return;
-    }
-    const ms = (samples: number) => samplesToMs(samples, facts.sampleRate);
-    const message = `Audio from ${ms(gap.fromSample)} to ${ms(gap.toSample)} ms was lost and is not transcribed.`;
-    this.#emitError(new GatewayError('engine_unavailable', message));
+  #require(event: string): OwnedSession {
+    const session = this.#running?.session;
+    if (session === undefined) throw new GatewayError('no_session', `${event}: no session runs; start one first.`);
+    return session;
   }
 
-  #ended(facts: SessionFacts, end: SessionEnd): void {
+  #assertFree(): void {
+    if (this.#running === undefined) return;
+    const detail = this.#running.session?.stopping ? 'is still stopping; wait for transcription_stopped' : 'is running';
+    throw new GatewayError('session_exists', `A session ${detail}.`);
+  }
+
+  #view(sessionId: string, { languageCode, sampleRate }: StartRequest): ConnectionView {
+    const { engine, log, metrics, socket } = this.#options;
+    const view: ConnectionView = new ConnectionView({
+      socket,
+      presenter: this.#presenter,
+      sendQueue: this.#sendQueue,
+      facts: { sessionId, languageCode, sampleRate, engine: engine.capabilities.name },
+      metrics,
+      log: log.child({ session_id: sessionId }),
+      emitError: (error) => this.#emitError(error, sessionId),
+      onStarted: () => this.#running?.startAck({ ok: true, session_id: sessionId }),
+      onOver: (error) => this.#over(view, sessionId, error),
+    });
+    return view;
+  }
+
+  /** The session says nothing more here. */
+  #over(view: ConnectionView, sessionId: string, error: ErrorEvent | undefined): void {
     const running = this.#running;
+    if (running?.view !== view) return;
     // Cleared first: whoever hears of the end may start the next session at once.
     this.#running = undefined;
-    if (end.reason === 'disconnected') return;
-    if (end.error === undefined) {
-      this.#options.socket.emit('transcription_stopped', this.#presenter.stopped(facts, end));
-      running?.stopAck?.({ ok: true, session_id: facts.sessionId });
-      return;
-    }
-    const error = this.#emitError(end.error, facts.sessionId);
+    const reply =
+      error === undefined ? ({ ok: true, session_id: sessionId } as const) : ({ ok: false, error } as const);
     // An acknowledgement is given once; the start's has been, unless the session never opened.
-    running?.startAck({ ok: false, error });
-    running?.stopAck?.({ ok: false, error });
-  }
-
-  /** False for a partial that would only pile up. */
-  #mayEmit(isPartial: boolean): boolean {
-    if (!isPartial || !this.#sendQueue.isLong) return true;
-    this.#options.metrics.partialsSkippedTotal.inc();
-    return false;
+    running.startAck(reply);
+    for (const ack of running.stopAcks) ack(reply);
   }
 
   /** The client reads nothing any more: what waits for it is thrown away with the connection. */
@@ -170,17 +195,17 @@ export class Connection {
     socket.conn.close(true);
   }
 
-  #handle(args: unknown[], act: (data: unknown, ack: Ack) => void): void {
+  async #handle(args: unknown[], handler: Handler): Promise<void> {
     const ack = this.#ackOf(args);
     try {
-      act(typeof args[0] === 'function' ? undefined : args[0], ack);
+      await handler(typeof args[0] === 'function' ? undefined : args[0], ack);
     } catch (thrown) {
       const error = toGatewayError(thrown);
-      ack({ ok: false, error: this.#emitError(error, this.#running?.session.id) });
+      ack({ ok: false, error: this.#emitError(error, this.#running?.session?.id) });
     }
   }
 
-  #emitError(error: GatewayError, sessionId?: string) {
+  #emitError(error: GatewayError, sessionId?: string): ErrorEvent {
     const { log, metrics, socket } = this.#options;
     if (error.code === 'internal') log.error({ err: error, session_id: sessionId }, 'internal fault');
     else log.debug({ code: error.code, session_id: sessionId }, 'error sent to client');
@@ -198,7 +223,7 @@ export class Connection {
       if (answered) return;
       answered = true;
       const answer = callback as Ack;
-      if (this.#options.protocol === 1) answer();
+      if (this.#options.caller.protocol === 1) answer();
       else answer(reply);
     };
   }

@@ -10,6 +10,7 @@ import type { ClientToServerEvents, ServerToClientEvents } from '../protocol/eve
 import type { SessionRegistry } from '../session/registry.ts';
 import { readHandshake } from './auth.ts';
 import { Connection } from './connection.ts';
+import type { ConnectionBounds } from './presenter.ts';
 
 /**
  * Largest Socket.IO message in bytes. Far above the largest legal chunk (one second, 43 kB as base64), so that a client
@@ -21,7 +22,7 @@ interface GatewayOptions {
   readonly http: HttpServer;
   readonly registry: SessionRegistry;
   readonly engine: Engine;
-  readonly limits: { readonly backlogMs: number };
+  readonly limits: ConnectionBounds;
   readonly metrics: Metrics;
   readonly log: Logger;
 }
@@ -85,13 +86,13 @@ export class SocketGateway {
   }
 
   #serve(socket: Socket<ClientToServerEvents, ServerToClientEvents>, options: GatewayOptions): void {
-    const { protocol } = readHandshake(socket.handshake);
+    const caller = readHandshake(socket.handshake);
     const { connections, connectionsTotal } = options.metrics;
-    const labels = { protocol: String(protocol) };
+    const labels = { protocol: String(caller.protocol) };
     connections.inc(labels);
     connectionsTotal.inc(labels);
     socket.on('disconnect', () => connections.dec(labels));
     const log = options.log.child({ connection_id: socket.id });
-    new Connection({ ...options, socket, protocol, log }).serve();
+    new Connection({ ...options, socket, caller, log }).serve();
   }
 }

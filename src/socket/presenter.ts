@@ -2,18 +2,41 @@ import type { EngineEntity, EngineItem, LanguageScore } from '../engines/engine.
 import type { GatewayError } from '../errors.ts';
 import { MAX_CHUNK_BYTES, samplesToMs } from '../protocol/audio.ts';
 import type {
+  AudioAckEvent,
   ConnectedEvent,
+  DrainingEvent,
   ErrorEvent,
   GapEvent,
   ProtocolVersion,
   ResultEntity,
   ResultEvent,
   ResultItem,
+  ResumedEvent,
   StartedEvent,
   StoppedEvent,
+  TakenOverEvent,
 } from '../protocol/events.ts';
-import type { SessionEnd, SessionGap } from '../session/session.ts';
+import type { ChunkPosition } from '../resume/chunk-order.ts';
+import type { SessionSecrets } from '../resume/tokens.ts';
+import type { EntryNote, StopNote } from '../session/session-view.ts';
 import type { PlacedResult } from '../session/timeline.ts';
+import type { Watermark } from '../store/store.ts';
+
+/** What a client is told of its bounds, in milliseconds. */
+export interface ConnectionBounds {
+  readonly backlogMs: number;
+  readonly replayMs: number;
+  readonly resumeWindowMs: number;
+  /** Milliseconds of audio per millisecond. */
+  readonly catchUpSpeed: number;
+}
+
+/** Audio that is missing. Positions are samples. */
+export interface GapFacts {
+  readonly fromSample: number;
+  readonly toSample: number;
+  readonly reason: string;
+}
 
 /** What a session's events say besides their content. */
 export interface SessionFacts {
@@ -37,24 +60,44 @@ export class Presenter {
     this.#connectionId = connectionId;
   }
 
-  connected(limits: { backlogMs: number }): ConnectedEvent {
+  connected(limits: ConnectionBounds): ConnectedEvent {
     const event = { status: 'Connected...' };
     if (this.#version === 1) return event;
     return {
       ...event,
       protocol: 2,
       connection_id: this.#connectionId,
-      limits: { chunk_bytes: MAX_CHUNK_BYTES, backlog_ms: limits.backlogMs },
+      limits: {
+        chunk_bytes: MAX_CHUNK_BYTES,
+        backlog_ms: limits.backlogMs,
+        unacked_ms: limits.replayMs,
+        catch_up: limits.catchUpSpeed,
+        resume_window_ms: limits.resumeWindowMs,
+      },
     };
   }
 
-  started(facts: SessionFacts): StartedEvent {
+  started(facts: SessionFacts, epoch: number, secrets: SessionSecrets | undefined): StartedEvent {
     const event = { status: 'started', message: 'Transcription started', ...language(facts.languageCode) };
     if (this.#version === 1) return event;
-    return { ...event, session_id: facts.sessionId, engine: facts.engine };
+    return {
+      ...event,
+      session_id: facts.sessionId,
+      engine: facts.engine,
+      ...(secrets && { epoch, resume_token: secrets.resumeToken, watch_token: secrets.watchToken }),
+    };
   }
 
-  result(facts: SessionFacts, result: PlacedResult): ResultEvent {
+  partial(facts: SessionFacts, result: PlacedResult, epoch: number, afterSeq: number | undefined): ResultEvent {
+    const event = this.#result(facts, result);
+    return afterSeq === undefined ? event : { ...event, epoch, after_seq: afterSeq };
+  }
+
+  final(facts: SessionFacts, result: PlacedResult, note: EntryNote | undefined): ResultEvent {
+    return { ...this.#result(facts, result), ...noted(note) };
+  }
+
+  #result(facts: SessionFacts, result: PlacedResult): ResultEvent {
     const event = { text: result.text, is_partial: result.isPartial };
     if (this.#version === 1) return event;
     const { sampleRate } = facts;
@@ -76,7 +119,7 @@ export class Presenter {
   }
 
   /** Undefined for version 1, which has no word for it. */
-  gap(facts: SessionFacts, gap: SessionGap): GapEvent | undefined {
+  gap(facts: SessionFacts, gap: GapFacts, note: EntryNote | undefined): GapEvent | undefined {
     if (this.#version === 1) return undefined;
     return {
       session_id: facts.sessionId,
@@ -85,18 +128,43 @@ export class Presenter {
       from_ms: samplesToMs(gap.fromSample, facts.sampleRate),
       to_ms: samplesToMs(gap.toSample, facts.sampleRate),
       reason: gap.reason,
+      ...noted(note),
     };
   }
 
-  stopped(facts: SessionFacts, end: SessionEnd): StoppedEvent {
+  acked({ chunk, offset }: Watermark): AudioAckEvent {
+    return { seq: chunk, offset };
+  }
+
+  resumed(facts: SessionFacts, epoch: number, next: ChunkPosition, missed: number): ResumedEvent {
+    return {
+      session_id: facts.sessionId,
+      epoch,
+      next_chunk: next.chunk,
+      next_offset: next.offset,
+      ...language(facts.languageCode),
+      missed,
+    };
+  }
+
+  takenOver(facts: SessionFacts, epoch: number): TakenOverEvent {
+    return { session_id: facts.sessionId, epoch };
+  }
+
+  draining(withinMs: number): DrainingEvent {
+    return { reconnect_within_ms: withinMs, jitter_ms: withinMs };
+  }
+
+  stopped(facts: SessionFacts, stop: StopNote): StoppedEvent {
     const event = { status: 'stopped', message: 'Transcription stopped' };
     if (this.#version === 1) return event;
     return {
       ...event,
       session_id: facts.sessionId,
-      reason: end.reason,
-      audio_ms: samplesToMs(end.samples, facts.sampleRate),
-      finals: end.finals,
+      reason: stop.reason,
+      audio_ms: samplesToMs(stop.samples, facts.sampleRate),
+      finals: stop.finals,
+      ...(stop.lastSeq !== undefined && { last_seq: stop.lastSeq, durable: stop.durable }),
     };
   }
 
@@ -110,6 +178,8 @@ export class Presenter {
       connection_id: this.#connectionId,
     };
     if (error.retryAfterMs !== undefined) full.retry_after_ms = error.retryAfterMs;
+    if (error.expected !== undefined) full.expected = error.expected;
+    if (error.attempt !== undefined) full.attempt = error.attempt;
     if (sessionId !== undefined) full.session_id = sessionId;
     return full;
   }
@@ -144,6 +214,17 @@ function entityOf(entity: EngineEntity, sampleRate: number): ResultEntity {
   const shown: ResultEntity = { category, type, content, ...range(entity, sampleRate) };
   if (confidence !== undefined) shown.confidence = confidence;
   return shown;
+}
+
+/** An entry that is committed and new says neither. */
+function noted(note: EntryNote | undefined): Pick<ResultEvent, 'seq' | 'epoch' | 'durable' | 'replayed'> {
+  if (note === undefined) return {};
+  return {
+    seq: note.seq,
+    epoch: note.epoch,
+    ...(!note.durable && { durable: false }),
+    ...(note.replayed && { replayed: true }),
+  };
 }
 
 function range(of: { startSample: number; endSample: number }, sampleRate: number) {

@@ -35,15 +35,15 @@ async function rawClient(gateway: TestGateway): Promise<RawClient> {
 }
 
 /** Opens a socket on the client's transport, the nth since it was made. */
-async function openSocket(raw: RawClient, nth: number): Promise<void> {
-  raw.send('40{"protocol":2}');
+async function openSocket(raw: RawClient, nth: number, protocol = 2): Promise<void> {
+  raw.send(`40{"protocol":${protocol}}`);
   await expect.poll(() => raw.received.filter((packet) => packet.includes('"connected"')).length).toBe(nth);
 }
 
 /** Closes it, and waits until the server has: it ends the transport of a client that connects again too early. */
-async function closeSocket(raw: RawClient, gateway: TestGateway): Promise<void> {
+async function closeSocket(raw: RawClient, gateway: TestGateway, protocol = 2): Promise<void> {
   raw.send('41');
-  await expect.poll(() => gateway.metric('transcribe_gateway_connections{protocol="2"}')).toBe(0);
+  await expect.poll(() => gateway.metric(`transcribe_gateway_connections{protocol="${protocol}"}`)).toBe(0);
 }
 
 async function worksFor(gateway: TestGateway): Promise<void> {
@@ -82,12 +82,12 @@ describe('the gateway', () => {
     const engine = scripted(STEPS);
     const gateway = await gatewayWith(engine);
     const raw = await rawClient(gateway);
-    await openSocket(raw, 1);
+    await openSocket(raw, 1, 1);
     raw.send('42["start_transcription",{}]');
     await expect.poll(() => raw.received.some((packet) => packet.includes('transcription_started'))).toBe(true);
-    await closeSocket(raw, gateway);
+    await closeSocket(raw, gateway, 1);
     expect(engine.openStreams).toBe(0);
-    await openSocket(raw, 2);
+    await openSocket(raw, 2, 1);
     expect(raw.received.filter((packet) => packet.includes('transcription_stopped'))).toEqual([]);
   });
 

@@ -223,6 +223,8 @@ describe('the results', () => {
     expect(v2.all('transcription_result').at(-1)).toEqual({
       text: 'Anna.',
       is_partial: false,
+      epoch: 1,
+      seq: 1,
       session_id: expect.any(String),
       result_id: 'utterance-1',
       start_sample: 0,

@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest';
 import type { EngineItem } from '../../../src/engines/engine.ts';
 import { GatewayError } from '../../../src/errors.ts';
 import { ERROR_CODES, type ErrorCode } from '../../../src/protocol/error-codes.ts';
-import type { SessionEnd, SessionGap } from '../../../src/session/session.ts';
+import type { SessionGap } from '../../../src/session/session.ts';
+import type { StopNote } from '../../../src/session/session-view.ts';
 import type { PlacedResult } from '../../../src/session/timeline.ts';
 import { Presenter, type SessionFacts } from '../../../src/socket/presenter.ts';
 
@@ -37,28 +38,34 @@ const RICH: PlacedResult = {
   ],
 };
 const GAP: SessionGap = { fromSample: 16_000, toSample: 24_008, reason: 'replay_overflow' };
-const END: SessionEnd = { reason: 'client_stop', samples: 40_000, finals: 3 };
+const END: StopNote = { reason: 'client_stop', samples: 40_000, finals: 3, durable: true };
+
+const BOUNDS = { backlogMs: 30_000, replayMs: 60_000, resumeWindowMs: 120_000, catchUpSpeed: 2 };
 
 describe('Presenter of version 1', () => {
   const presenter = new Presenter(1, 'connection-1');
 
   // Frozen: deployed version-1 clients know these fields and no others.
   it.each([
-    ['connected', presenter.connected({ backlogMs: 30_000 }), { status: 'Connected...' }],
+    ['connected', presenter.connected(BOUNDS), { status: 'Connected...' }],
     [
       'transcription_started',
-      presenter.started(FACTS),
+      presenter.started(FACTS, 1, undefined),
       { status: 'started', message: 'Transcription started', language_code: 'en-GB' },
     ],
-    ['transcription_result with a final', presenter.result(FACTS, RESULT), { text: 'words', is_partial: false }],
+    [
+      'transcription_result with a final',
+      presenter.final(FACTS, RESULT, undefined),
+      { text: 'words', is_partial: false },
+    ],
     [
       'transcription_result with a partial',
-      presenter.result(FACTS, { ...RESULT, isPartial: true }),
+      presenter.final(FACTS, { ...RESULT, isPartial: true }, undefined),
       { text: 'words', is_partial: true },
     ],
     [
       'transcription_result with all that an engine may say',
-      presenter.result(FACTS, RICH),
+      presenter.final(FACTS, RICH, undefined),
       { text: 'words', is_partial: false },
     ],
     ['transcription_stopped', presenter.stopped(FACTS, END), { status: 'stopped', message: 'Transcription stopped' }],
@@ -72,7 +79,7 @@ describe('Presenter of version 1', () => {
   });
 
   it('has no word for a gap', () => {
-    expect(presenter.gap(FACTS, GAP)).toBeUndefined();
+    expect(presenter.gap(FACTS, GAP, undefined)).toBeUndefined();
   });
 });
 
@@ -80,16 +87,22 @@ describe('Presenter of version 2', () => {
   const presenter = new Presenter(2, 'connection-1');
 
   it('adds the protocol, the connection and the limits to connected', () => {
-    expect(presenter.connected({ backlogMs: 30_000 })).toStrictEqual({
+    expect(presenter.connected(BOUNDS)).toStrictEqual({
       status: 'Connected...',
       protocol: 2,
       connection_id: 'connection-1',
-      limits: { chunk_bytes: 32_000, backlog_ms: 30_000 },
+      limits: {
+        chunk_bytes: 32_000,
+        backlog_ms: 30_000,
+        unacked_ms: 60_000,
+        catch_up: 2,
+        resume_window_ms: 120_000,
+      },
     });
   });
 
   it('adds the session and the engine to transcription_started', () => {
-    expect(presenter.started(FACTS)).toStrictEqual({
+    expect(presenter.started(FACTS, 1, undefined)).toStrictEqual({
       status: 'started',
       message: 'Transcription started',
       language_code: 'en-GB',
@@ -99,7 +112,7 @@ describe('Presenter of version 2', () => {
   });
 
   it('adds ids, positions, confidence and items to transcription_result when the engine gave them', () => {
-    expect(presenter.result(FACTS, RESULT)).toStrictEqual({
+    expect(presenter.final(FACTS, RESULT, undefined)).toStrictEqual({
       text: 'words',
       is_partial: false,
       session_id: 'session-1',
@@ -126,7 +139,7 @@ describe('Presenter of version 2', () => {
 
   it('leaves out confidence and items when the engine gave none', () => {
     const bare: PlacedResult = { resultId: 'r', isPartial: true, text: 'w', startSample: 0, endSample: 160 };
-    expect(Object.keys(presenter.result(FACTS, bare)).toSorted()).toEqual([
+    expect(Object.keys(presenter.final(FACTS, bare, undefined)).toSorted()).toEqual([
       'end_ms',
       'end_sample',
       'is_partial',
@@ -141,13 +154,13 @@ describe('Presenter of version 2', () => {
 
   it('leaves out the confidence of an item when the engine gave none', () => {
     const item: EngineItem = { content: '.', type: 'punctuation', startSample: 8000, endSample: 8000 };
-    expect(presenter.result(FACTS, { ...RESULT, items: [item] }).items).toStrictEqual([
+    expect(presenter.final(FACTS, { ...RESULT, items: [item] }, undefined).items).toStrictEqual([
       { content: '.', type: 'punctuation', start_sample: 8000, end_sample: 8000, start_ms: 500, end_ms: 500 },
     ]);
   });
 
   it('shows a confidence of 0 and an empty list of items when the engine gave them', () => {
-    expect(presenter.result(FACTS, { ...RESULT, confidence: 0, items: [] })).toMatchObject({
+    expect(presenter.final(FACTS, { ...RESULT, confidence: 0, items: [] }, undefined)).toMatchObject({
       confidence: 0,
       items: [],
     });
@@ -155,13 +168,13 @@ describe('Presenter of version 2', () => {
 
   it('adds the channel, the speaker, the identified language and what was found to transcription_result', () => {
     const word = { content: 'words', type: 'word', start_sample: 1600, end_sample: 8000, start_ms: 100, end_ms: 500 };
-    const { items, ...others } = presenter.result(FACTS, RICH);
+    const { items, ...others } = presenter.final(FACTS, RICH, undefined);
     expect(items).toStrictEqual([
       { ...word, confidence: 0.5, speaker: '0', stable: true, filtered: false },
       { ...word, confidence: 0.5, speaker: '0', stable: false, filtered: true },
       { content: '.', type: 'punctuation', start_sample: 8000, end_sample: 8000, start_ms: 500, end_ms: 500 },
     ]);
-    const { items: _, ...plain } = presenter.result(FACTS, RESULT);
+    const { items: _, ...plain } = presenter.final(FACTS, RESULT, undefined);
     expect(others).toStrictEqual({
       ...plain,
       channel: 1,
@@ -204,33 +217,37 @@ describe('Presenter of version 2', () => {
     ['of none when there is only punctuation', [{ type: 'punctuation', speaker: 'a' }], undefined],
     ['of none when there are no items', [], undefined],
   ])('shows the speaker %s', (_, items, speaker) => {
-    const result = presenter.result(FACTS, { ...RESULT, items: items.map((item) => ({ ...ITEM, ...item })) });
+    const result = presenter.final(FACTS, { ...RESULT, items: items.map((item) => ({ ...ITEM, ...item })) }, undefined);
     expect(result.speaker).toBe(speaker);
     expect('speaker' in result).toBe(speaker !== undefined);
   });
 
   it('shows channel 0 and empty lists when the engine gave them', () => {
-    const result = presenter.result(FACTS, { ...RESULT, channel: 0, languageScores: [], entities: [] });
+    const result = presenter.final(FACTS, { ...RESULT, channel: 0, languageScores: [], entities: [] }, undefined);
     expect(result).toMatchObject({ channel: 0, language_scores: [], entities: [] });
   });
 
   it('names no language where the engine identifies it and has not yet', () => {
     const facts = { ...FACTS, languageCode: undefined };
-    expect('language_code' in presenter.started(facts)).toBe(false);
-    expect('language_code' in presenter.result(facts, RESULT)).toBe(false);
-    expect(presenter.result(facts, RICH).language_code).toBe('de-DE');
+    expect('language_code' in presenter.started(facts, 1, undefined)).toBe(false);
+    expect('language_code' in presenter.final(facts, RESULT, undefined)).toBe(false);
+    expect(presenter.final(facts, RICH, undefined).language_code).toBe('de-DE');
   });
 
   it('counts milliseconds by the sample rate of the session', () => {
     const facts = { ...FACTS, sampleRate: 8000 };
-    expect(presenter.result(facts, RICH).entities?.[0]).toMatchObject({ start_ms: 200, end_ms: 1000 });
-    expect(presenter.result(facts, RESULT)).toMatchObject({ start_ms: 200, end_ms: 2000, items: [{ end_ms: 1000 }] });
-    expect(presenter.gap(facts, GAP)).toMatchObject({ from_ms: 2000, to_ms: 3001 });
+    expect(presenter.final(facts, RICH, undefined).entities?.[0]).toMatchObject({ start_ms: 200, end_ms: 1000 });
+    expect(presenter.final(facts, RESULT, undefined)).toMatchObject({
+      start_ms: 200,
+      end_ms: 2000,
+      items: [{ end_ms: 1000 }],
+    });
+    expect(presenter.gap(facts, GAP, undefined)).toMatchObject({ from_ms: 2000, to_ms: 3001 });
     expect(presenter.stopped(facts, END)).toMatchObject({ audio_ms: 5000 });
   });
 
   it('says where a gap is, and why, in whole milliseconds', () => {
-    expect(presenter.gap(FACTS, GAP)).toStrictEqual({
+    expect(presenter.gap(FACTS, GAP, undefined)).toStrictEqual({
       session_id: 'session-1',
       from_sample: 16_000,
       to_sample: 24_008,

@@ -1,0 +1,357 @@
+import { GatewayError } from '../errors.ts';
+import {
+  type ChannelEnds,
+  type Claim,
+  type JournalEntry,
+  type SessionSnapshot,
+  type SessionStop,
+  type Store,
+  StoreUnavailableError,
+  type Watermark,
+  type WriteAnswer,
+} from '../store/store.ts';
+import { openEntry, sealEntry } from './entry-cipher.ts';
+
+/**
+ * Entries that may wait for a store that is there. More in a burst than people can say in an hour is a fault of the
+ * engine.
+ */
+const MAX_BURST = 10_000;
+/** After a failed call, when the store says that it is there: it may have lost one answer only. In milliseconds. */
+const RETRY_MS = 250;
+
+/** A final or a gap before it has a number. */
+export interface Draft<Body> {
+  readonly startSample: number;
+  readonly endSample: number;
+  /** Goes through JSON. */
+  readonly body: Body;
+}
+
+export interface Numbered<Body> extends Draft<Body> {
+  readonly seq: number;
+}
+
+export interface JournalLimits {
+  /** Entries that may wait for a store that is away. */
+  readonly pendingEntries: number;
+  /** Committed entries that the owner keeps, to make the record anew after the store lost it. */
+  readonly tailEntries: number;
+}
+
+/** Called in order. None may throw. */
+interface JournalSink<Body> {
+  /** An entry may be sent. Not durable: it is numbered and waits for a store that is away. */
+  entry(entry: Numbered<Body>, durable: boolean): void;
+  /** Every entry up to some number is committed, and with them this watermark. */
+  committed(watermark: Watermark): void;
+  /** The end of the session is committed, or (not durable) waits for the store. */
+  stopped(stop: SessionStop, durable: boolean): void;
+  /** Another claim holds the session. Nothing follows. */
+  fenced(epoch: number): void;
+  /** The session cannot go on here: the store was away for too long, or contradicts us. Nothing follows. */
+  failed(error: GatewayError): void;
+}
+
+export interface JournalOptions<Body> {
+  readonly store: Store;
+  readonly claim: Claim;
+  readonly key: Buffer;
+  readonly head: number;
+  readonly ends: ChannelEnds;
+  readonly watermark: Watermark;
+  readonly limits: JournalLimits;
+  readonly sink: JournalSink<Body>;
+  /** What the record holds besides the journal; undefined while it may not be made anew (no client is attached). */
+  readonly record: () => Omit<SessionSnapshot, keyof JournalState> | undefined;
+}
+
+/** The part of a record that the journal knows. */
+export type JournalState = Pick<SessionSnapshot, 'claim' | 'head' | 'ends' | 'watermark' | 'entries'>;
+
+interface Pending<Body> {
+  readonly entry: Numbered<Body>;
+  readonly sealed: JournalEntry;
+  readonly ends: ChannelEnds;
+  readonly watermark: Watermark;
+}
+
+/**
+ * The owner's side of a session's journal: numbers entries, commits them in order, and lets them out. An entry is
+ * committed before it is sent, unless the store is away: then it is sent as not durable and committed later.
+ */
+export class Journal<Body> {
+  readonly #options: JournalOptions<Body>;
+  #claim: Claim;
+  /** Number of the last entry that is known to be committed. */
+  #head: number;
+  #ends: ChannelEnds;
+  #watermark: Watermark;
+  #pending: Pending<Body>[] = [];
+  /** So many of them, the first ones, were given to the sink as not durable. */
+  #shown = 0;
+  #stop: SessionStop | undefined;
+  #stopShown = false;
+  readonly #tail: JournalEntry[] = [];
+  #pumping: Promise<void> | undefined;
+  #held = false;
+  #closed = false;
+  #retry: NodeJS.Timeout | undefined;
+  #drained: PromiseWithResolvers<void> | undefined;
+
+  constructor(options: JournalOptions<Body>) {
+    this.#options = options;
+    this.#claim = options.claim;
+    this.#head = options.head;
+    this.#ends = options.ends;
+    this.#watermark = options.watermark;
+  }
+
+  get claim(): Claim {
+    return this.#claim;
+  }
+
+  /** Number of the last entry that is known to be committed. */
+  get head(): number {
+    return this.#head;
+  }
+
+  /** The watermark that is committed. */
+  get watermark(): Watermark {
+    return this.#watermark;
+  }
+
+  /** Number of the last entry, committed or not. */
+  get lastSeq(): number {
+    return this.#head + this.#pending.length;
+  }
+
+  /** Number of the last entry that was given to the sink. */
+  get lastShown(): number {
+    return this.#head + this.#shown;
+  }
+
+  /** True while entries wait that the sink has not been given. */
+  get holdsBack(): boolean {
+    return this.#shown < this.#pending.length;
+  }
+
+  /** True while something waits to be committed. */
+  get busy(): boolean {
+    return this.#pending.length > 0 || this.#stop !== undefined;
+  }
+
+  /** Numbers an entry and commits it after those before it. */
+  append(draft: Draft<Body>, ends: ChannelEnds, watermark: Watermark): void {
+    if (this.#closed) return;
+    const isAway = this.#shown > 0;
+    if (this.#pending.length >= (isAway ? this.#options.limits.pendingEntries : MAX_BURST)) {
+      this.close();
+      this.#options.sink.failed(new GatewayError('store_unavailable', 'The session store was away for too long.'));
+      return;
+    }
+    const entry = { ...draft, seq: this.lastSeq + 1 };
+    this.#pending.push({ entry, sealed: this.#seal(entry), ends, watermark });
+    this.#pump();
+  }
+
+  /** Ends the session after the entries before. */
+  stop(stop: SessionStop): void {
+    if (this.#closed) return;
+    this.#stop = stop;
+    this.#pump();
+  }
+
+  /** Resolves once nothing waits to be committed, or nothing will be. */
+  drained(): Promise<void> {
+    if (!this.busy || this.#closed) return Promise.resolve();
+    this.#drained ??= Promise.withResolvers<void>();
+    return this.#drained.promise;
+  }
+
+  /** The store is there again, or a client is: goes on where it stopped. */
+  wake(): void {
+    this.#pump();
+  }
+
+  /** What was committed of the watermark without an entry; the sink is told like of an entry's. */
+  watermarkCommitted(watermark: Watermark): void {
+    if (this.#closed || watermark.offset <= this.#watermark.offset) return;
+    this.#watermark = watermark;
+    this.#options.sink.committed(watermark);
+  }
+
+  /** Makes the record anew; for an owner whose update was answered by `absent` or `behind`. */
+  async rebuild(): Promise<WriteAnswer | undefined> {
+    const record = this.#options.record();
+    if (record === undefined) return undefined;
+    return this.#options.store.rebuild({
+      ...record,
+      claim: this.#claim,
+      head: this.#head,
+      ends: this.#ends,
+      watermark: this.#watermark,
+      entries: this.#tail,
+    });
+  }
+
+  /**
+   * Starts no further write until `adopt`, so that a new claim of this worker does not cross one.
+   * @returns once no write is under way
+   */
+  async hold(): Promise<void> {
+    this.#held = true;
+    await this.#pumping;
+  }
+
+  /**
+   * Goes on after `hold`.
+   * @param claim the new claim of this worker; undefined to go on under the old one
+   * @param head the record's, with the client's knowledge: what waits up to there is known
+   * @param clientSeq the last entry that the client has; what waits after it is shown again
+   */
+  adopt(claim: Claim | undefined, head: number, clientSeq: number): void {
+    this.#claim = claim ?? this.#claim;
+    const lastShown = Math.min(this.lastShown, clientSeq);
+    this.#pending = this.#pending.filter(({ entry }) => entry.seq > head);
+    this.#head = Math.max(this.#head, head);
+    this.#shown = Math.max(0, Math.min(this.#pending.length, lastShown - this.#head));
+    this.#stopShown = false;
+    this.#held = false;
+    this.#pump();
+  }
+
+  /** The entries after `seq` that are held here: of the committed ones the tail, and those that wait. */
+  since(seq: number): Numbered<Body>[] {
+    const committed = openEntries<Body>(this.#options.key, this.#claim.sessionId, this.#tail);
+    return [...committed, ...this.#pending.map(({ entry }) => entry)].filter((entry) => entry.seq > seq);
+  }
+
+  /** Nothing is committed or shown any more. Idempotent. */
+  close(): void {
+    this.#closed = true;
+    clearTimeout(this.#retry);
+    this.#drained?.resolve();
+  }
+
+  #seal(entry: Numbered<Body>): JournalEntry {
+    const { body, endSample, seq, startSample } = entry;
+    const place = { sessionId: this.#claim.sessionId, seq, startSample, endSample };
+    const data = sealEntry(this.#options.key, place, Buffer.from(JSON.stringify(body)));
+    return { seq, startSample, endSample, data };
+  }
+
+  #pump(): void {
+    if (this.#held || this.#closed || this.#pumping !== undefined) return;
+    clearTimeout(this.#retry);
+    this.#pumping = this.#commitAll().finally(() => {
+      this.#pumping = undefined;
+      if (!this.busy) this.#drained?.resolve();
+    });
+  }
+
+  async #commitAll(): Promise<void> {
+    while (!this.#held && !this.#closed && this.busy) {
+      if (!this.#options.store.available) {
+        this.#showProvisional();
+        return;
+      }
+      try {
+        const answer = await this.#commitNext();
+        if (this.#closed) return;
+        if (!(await this.#settle(answer))) return;
+      } catch (error) {
+        if (!(error instanceof StoreUnavailableError)) throw error;
+        if (this.#closed) return;
+        this.#showProvisional();
+        this.#retry = setTimeout(() => this.#pump(), RETRY_MS);
+        this.#retry.unref();
+        return;
+      }
+    }
+  }
+
+  async #commitNext(): Promise<WriteAnswer> {
+    const { store } = this.#options;
+    const [next] = this.#pending;
+    if (next !== undefined) {
+      const { ends, sealed, watermark } = next;
+      return store.append(this.#claim, sealed, { ends, watermark });
+    }
+    return store.stop(this.#claim, this.#head, this.#stop as SessionStop);
+  }
+
+  /** @returns false when nothing can be committed for now */
+  async #settle(answer: WriteAnswer): Promise<boolean> {
+    const { sink } = this.#options;
+    switch (answer.kind) {
+      case 'ok':
+        this.#committed();
+        return true;
+      case 'fenced':
+        this.close();
+        sink.fenced(answer.epoch);
+        return false;
+      case 'stopped':
+        // Ended by somebody else under the same claim: a later start with the same key.
+        this.close();
+        sink.fenced(this.#claim.epoch + 1);
+        return false;
+      case 'absent':
+      case 'behind': {
+        const rebuilt = await this.rebuild();
+        if (rebuilt === undefined) this.#showProvisional();
+        return rebuilt?.kind === 'ok' || (rebuilt !== undefined && this.#settle(rebuilt));
+      }
+      case 'conflict':
+        // The record is ours and holds what we never wrote: nothing that we would add could be trusted.
+        this.close();
+        sink.failed(new GatewayError('internal', 'The session store contradicts the session.'));
+        return false;
+      default:
+        return answer satisfies never;
+    }
+  }
+
+  #committed(): void {
+    const { limits, sink } = this.#options;
+    const done = this.#pending.shift();
+    if (done === undefined) {
+      const stop = this.#stop as SessionStop;
+      this.close();
+      sink.stopped(stop, true);
+      return;
+    }
+    this.#head = done.entry.seq;
+    this.#ends = done.ends;
+    this.#tail.push(done.sealed);
+    if (this.#tail.length > limits.tailEntries) this.#tail.shift();
+    if (this.#shown === 0) sink.entry(done.entry, true);
+    else this.#shown--;
+    if (done.watermark.offset > this.#watermark.offset) this.#watermark = done.watermark;
+    sink.committed(this.#watermark);
+  }
+
+  /** The store is away: the client need not wait for it. */
+  #showProvisional(): void {
+    const { sink } = this.#options;
+    while (this.#shown < this.#pending.length) {
+      const next = this.#pending[this.#shown++];
+      if (next !== undefined) sink.entry(next.entry, false);
+    }
+    if (this.#stop === undefined || this.#stopShown) return;
+    this.#stopShown = true;
+    sink.stopped(this.#stop, false);
+  }
+}
+
+/**
+ * Opens the entries that a claim returned.
+ * @throws Error if one was sealed with another key or for another place
+ */
+export function openEntries<Body>(key: Buffer, sessionId: string, entries: readonly JournalEntry[]): Numbered<Body>[] {
+  return entries.map(({ data, endSample, seq, startSample }) => {
+    const plain = openEntry(key, { sessionId, seq, startSample, endSample }, data);
+    return { seq, startSample, endSample, body: JSON.parse(plain.toString()) as Body };
+  });
+}

@@ -1,0 +1,496 @@
+import type { Engine } from '../engines/engine.ts';
+import { GatewayError } from '../errors.ts';
+import type { Logger } from '../log.ts';
+import type { Metrics } from '../metrics/metrics.ts';
+import { type AudioFormat, frameBytes, samplesToMs } from '../protocol/audio.ts';
+import type { StartRequest } from '../protocol/start-request.ts';
+import { ChunkOrder, type ChunkPosition } from '../resume/chunk-order.ts';
+import { Journal, type JournalLimits, type JournalState, type Numbered } from '../resume/journal.ts';
+import type { SessionSecrets } from '../resume/tokens.ts';
+import type {
+  Claim,
+  ClaimedSession,
+  SessionSnapshot,
+  SessionStop,
+  Store,
+  Update,
+  Watermark,
+  WriteAnswer,
+} from '../store/store.ts';
+import { Session, type SessionEnd, type SessionLimits, type SessionOrigin } from './session.ts';
+import type { EntryBody, SessionView, StopNote } from './session-view.ts';
+import type { PlacedResult } from './timeline.ts';
+
+/** Bounds of a session that outlives its connection, in milliseconds unless the name says otherwise. */
+export interface OwnershipLimits extends SessionLimits {
+  readonly lingerMs: number;
+  readonly resumeWindowMs: number;
+  readonly journal: JournalLimits;
+}
+
+/** What makes a session outlive its connection. */
+export interface Durability {
+  readonly store: Store;
+  readonly secrets: SessionSecrets;
+  /** What does not change in the session's record. */
+  readonly record: Omit<SessionSnapshot, keyof JournalState | 'attempt'>;
+  /** Of the last claim; 0 if there was none yet. */
+  readonly attempt: number;
+  readonly claim: Claim;
+  /** The client keeps its audio until it is acknowledged. */
+  readonly acks: boolean;
+  /** The session as another worker left it; undefined for a new one. */
+  readonly claimed?: ClaimedSession;
+  /** Where the client's audio goes on. */
+  readonly next: ChunkPosition;
+}
+
+export interface OwnedSessionOptions {
+  readonly id: string;
+  readonly request: StartRequest;
+  readonly engine: Engine;
+  readonly limits: OwnershipLimits;
+  readonly metrics: Metrics;
+  readonly log: Logger;
+  /** Undefined: the session ends with its connection and is not journaled. */
+  readonly durability: Durability | undefined;
+  /** Called once, when nothing of the session is left here. */
+  readonly onGone: (reason: SessionEnd['reason'] | 'expired' | 'taken_over' | 'handed_over') => void;
+}
+
+/**
+ * A session that this worker owns: the transcription, the journal that makes its entries durable, and the connection
+ * that is attached, if any. It outlives connections; what it may write is decided by the store alone.
+ */
+export class OwnedSession {
+  readonly id: string;
+  readonly #options: OwnedSessionOptions;
+  readonly #session: Session;
+  readonly #journal: Journal<EntryBody> | undefined;
+  readonly #chunks: ChunkOrder;
+  readonly #gone = Promise.withResolvers<void>();
+  #isGone = false;
+  /** The client knows of the session. */
+  #hasStarted: boolean;
+  #attempt: number;
+  #view: SessionView | undefined;
+  /** A partial that waits for an entry before it to be committed; a newer one takes its place. */
+  #heldPartial: PlacedResult | undefined;
+  #failure: GatewayError | undefined;
+  /** The session goes on elsewhere: its end here is not its end. */
+  #handingOver = false;
+  /** The end, once it was shown. */
+  #stop: StopNote | undefined;
+  #lingering: NodeJS.Timeout | undefined;
+  #touchedAt = performance.now();
+
+  constructor(options: OwnedSessionOptions, view: SessionView) {
+    const { durability, engine, id, limits, log, metrics, request } = options;
+    const claimed = durability?.claimed;
+    this.id = id;
+    this.#options = options;
+    this.#view = view;
+    this.#attempt = durability?.attempt ?? 0;
+    this.#hasStarted = claimed !== undefined;
+    this.#chunks = new ChunkOrder(durability?.next ?? { chunk: 1, offset: 0 });
+    if (durability !== undefined) this.#journal = this.#openJournal(durability);
+    this.#session = new Session({
+      id,
+      request,
+      engine,
+      from: claimed && originOf(claimed, this.#chunks.next),
+      clientKeepsAudio: durability?.acks,
+      limits,
+      metrics,
+      log,
+      sink: {
+        started: () => {
+          this.#hasStarted = true;
+          // A client that resumed has been told by that.
+          if (claimed !== undefined) return;
+          metrics.sessionsStartedTotal.inc({ protocol: durability === undefined ? '1' : '2' });
+          this.#view?.started(this.epoch, durability?.secrets);
+        },
+        result: (result) => this.#result(result),
+        gap: (gap) => this.#append(gap.fromSample, gap.toSample, { kind: 'gap', gap }),
+        ended: (end) => this.#ended(end),
+      },
+    });
+  }
+
+  get epoch(): number {
+    return this.#journal?.claim.epoch ?? 0;
+  }
+
+  get request(): StartRequest {
+    return this.#options.request;
+  }
+
+  /** Undefined for a session without a journal. */
+  get claim(): Claim | undefined {
+    return this.#journal?.claim;
+  }
+
+  get isResumable(): boolean {
+    return this.#journal !== undefined;
+  }
+
+  get isGone(): boolean {
+    return this.#isGone;
+  }
+
+  get attempt(): number {
+    return this.#attempt;
+  }
+
+  get format(): AudioFormat {
+    return this.#session.format;
+  }
+
+  get stopping(): boolean {
+    return this.#session.stopping;
+  }
+
+  /** Where the client's audio goes on. */
+  get next(): ChunkPosition {
+    return this.#chunks.next;
+  }
+
+  /** Resolves when nothing of the session is left here. */
+  get gone(): Promise<void> {
+    return this.#gone.promise;
+  }
+
+  /** Runs the session; call it once. @param admitted the first stream is opened when it resolves */
+  run(admitted?: Promise<unknown>): void {
+    void this.#session.run(admitted);
+  }
+
+  /**
+   * Takes a chunk of audio.
+   * @param seq its number, from a client that numbers them
+   * @param decode called if the chunk is taken; throws if it is bad, which uses up its number
+   * @throws GatewayError `chunk_gap`, what `decode` throws, or what `Session.push` throws
+   */
+  audio(seq: number | undefined, decode: (format: AudioFormat) => Buffer): void {
+    // What is not taken any more is not acknowledged either, and the client sends it to the next owner.
+    if (this.#handingOver || !this.#chunks.accepts(seq)) return;
+    const bytes = frameBytes(this.format);
+    let audio: Buffer;
+    try {
+      audio = decode(this.format);
+    } catch (error) {
+      if (seq !== undefined) this.#chunks.taken(0);
+      throw error;
+    }
+    const samples = audio.length / bytes;
+    // A client goes on at the beginning of a chunk, and the watermark may lie within it.
+    const covered = Math.min(samples, Math.max(0, this.#session.head - this.#chunks.next.offset));
+    if (covered < samples) this.#session.push(audio.subarray(covered * bytes));
+    this.#chunks.taken(samples);
+  }
+
+  room(): Promise<void> {
+    return this.#session.room();
+  }
+
+  /**
+   * Flushes and ends the session.
+   * @param lastChunk number of the client's last chunk, if it says
+   * @throws GatewayError `chunk_gap` if one is missing; `no_session` if a session that cannot be resumed stops already
+   */
+  stop(reason: 'client_stop' | 'draining', lastChunk?: number): void {
+    // A client repeats its stop after a resume.
+    if (this.stopping && this.#journal === undefined) {
+      throw new GatewayError('no_session', 'stop_transcription: the session is already stopping.');
+    }
+    this.#chunks.assertComplete(lastChunk);
+    this.#session.stop(reason);
+  }
+
+  /** Audio that the client does not hold any more and that never came. Positions are samples. */
+  reportMissing(fromSample: number, toSample: number): void {
+    const { log, metrics, request } = this.#options;
+    const reason = 'client_overflow';
+    metrics.gapSecondsTotal.inc({ reason }, (toSample - fromSample) / request.sampleRate);
+    log.warn({ from_sample: fromSample, to_sample: toSample, reason }, 'audio was lost');
+    this.#append(fromSample, toSample, { kind: 'gap', gap: { fromSample, toSample, reason } });
+  }
+
+  /** Asks the client to go on with another worker. */
+  announceDrain(withinMs: number): void {
+    this.#view?.draining(withinMs);
+  }
+
+  /**
+   * Commits all that the engine has heard and leaves the session to whoever claims it next.
+   * @returns once that is done, or the session is gone for another reason
+   */
+  async handOver(): Promise<void> {
+    this.#handingOver = true;
+    this.#session.stop('draining');
+    await Promise.race([this.#session.ended.then(() => this.#journal?.drained()), this.gone]);
+    this.#leave('handed_over');
+  }
+
+  /** Gives the engine's slot back until audio comes. */
+  park(): void {
+    this.#session.park();
+  }
+
+  /** Ends the session without waiting for the engine. */
+  giveUp(): void {
+    this.#session.giveUp();
+  }
+
+  /** The connection is gone. A session that can be resumed waits for its client. */
+  detach(view: SessionView): void {
+    if (this.#view !== view) return;
+    this.#view = undefined;
+    if (this.#journal === undefined) {
+      this.#session.abort();
+      return;
+    }
+    const { lingerMs, resumeWindowMs } = this.#options.limits;
+    this.#options.log.info({ linger_ms: lingerMs }, 'session waits for its client');
+    this.#lingering = setTimeout(
+      () => {
+        this.park();
+        this.#lingering = setTimeout(() => this.#expire(), Math.max(0, resumeWindowMs - lingerMs));
+      },
+      Math.min(lingerMs, resumeWindowMs),
+    );
+  }
+
+  /** Ends all writes of this worker to the session, so that a claim does not cross one. */
+  async hold(): Promise<void> {
+    await this.#journal?.hold();
+  }
+
+  /** Whether a client that presents these may have the session. */
+  belongsTo(secrets: SessionSecrets, principal: string): boolean {
+    const own = this.#options.durability;
+    return own !== undefined && own.record.principal === principal && own.secrets.resumeHash.equals(secrets.resumeHash);
+  }
+
+  /** Whether the session that a claim found is this one as it is here, so that its engine stream can go on. */
+  isContinuedBy(claimed: ClaimedSession): boolean {
+    const journal = this.#journal;
+    return (
+      !this.#isGone &&
+      journal !== undefined &&
+      claimed.stopped === undefined &&
+      claimed.claim.epoch === journal.claim.epoch + 1 &&
+      claimed.head <= journal.lastSeq
+    );
+  }
+
+  /**
+   * Another connection of the same worker goes on with the session.
+   * @param claim the new claim; undefined where the store is away, and the old one stays
+   * @param head number of the record's last entry
+   * @param lastSeq number of the last entry that the client has
+   */
+  reattach(view: SessionView, claim: Claim | undefined, attempt: number, head: number, lastSeq: number): void {
+    const before = this.#view;
+    clearTimeout(this.#lingering);
+    this.#attempt = attempt;
+    if (before !== view) before?.takenOver(claim?.epoch ?? this.epoch);
+    this.#view = view;
+    this.#journal?.adopt(claim, head, lastSeq);
+    this.#acknowledge();
+    if (this.#stop !== undefined) view.stopped(this.#stop);
+  }
+
+  /** Goes on as before: the claim that it was held for came to nothing. */
+  release(): void {
+    this.#journal?.adopt(undefined, 0, Number.POSITIVE_INFINITY);
+  }
+
+  /** The entries after `seq` that are held here, committed or shown; for a client that comes while the store is away. */
+  entriesAfter(seq: number): Numbered<EntryBody>[] {
+    return this.#journal?.since(seq) ?? [];
+  }
+
+  /** Another claim holds the session: nothing more is said or written here. */
+  fence(epoch: number): void {
+    if (this.#isGone) return;
+    this.#options.log.info({ epoch }, 'session was taken over');
+    if (epoch > this.epoch) this.#view?.takenOver(epoch);
+    this.#leave('taken_over');
+  }
+
+  /** What the store must hear of the session now; undefined if nothing. @param now milliseconds of the monotonic clock */
+  update(now: number): Update | undefined {
+    const journal = this.#journal;
+    if (journal === undefined || this.#isGone) return undefined;
+    const watermark = this.#watermark();
+    const moved = !journal.busy && watermark.offset > journal.watermark.offset;
+    // Four times in the life of a record, so that a lost call or two let nothing expire.
+    const isDue = now - this.#touchedAt >= this.#options.limits.resumeWindowMs / 4;
+    if (!moved && !isDue) return undefined;
+    return { claim: journal.claim, head: journal.head, watermark: moved ? watermark : undefined };
+  }
+
+  /** The store's answer to an update. */
+  updated({ claim, watermark }: Update, answer: WriteAnswer): void {
+    const journal = this.#journal;
+    if (journal === undefined || this.#isGone || claim.claimId !== journal.claim.claimId) return;
+    switch (answer.kind) {
+      case 'ok':
+        this.#touchedAt = performance.now();
+        if (watermark !== undefined) journal.watermarkCommitted(watermark);
+        return;
+      case 'fenced':
+        this.fence(answer.epoch);
+        return;
+      case 'absent':
+      case 'behind':
+        void this.rebuild();
+        return;
+      // A write of an entry is under way, or the end is.
+      case 'conflict':
+      case 'stopped':
+        return;
+      default:
+        answer satisfies never;
+    }
+  }
+
+  /** Makes the session's record anew, if it may; whatever comes of it shows with the next write. */
+  async rebuild(): Promise<void> {
+    await this.#journal?.rebuild().catch(() => undefined);
+  }
+
+  /** The store is there again. */
+  wake(): void {
+    this.#journal?.wake();
+  }
+
+  #openJournal(durability: Durability): Journal<EntryBody> {
+    const { claim, claimed, next, store } = durability;
+    const { limits, log } = this.#options;
+    return new Journal<EntryBody>({
+      store,
+      claim,
+      key: durability.secrets.journalKey,
+      head: claimed?.head ?? 0,
+      ends: claimed?.ends ?? [],
+      watermark: { offset: claimed?.watermark.offset ?? 0, chunk: next.chunk - 1, chunkEnd: next.offset },
+      limits: limits.journal,
+      sink: {
+        entry: (entry, durable) => this.#show(entry, durable),
+        committed: () => this.#acknowledge(),
+        stopped: (stop, durable) => this.#stopped(stop, durable),
+        fenced: (epoch) => this.fence(epoch),
+        failed: (error) => {
+          log.error({ err: error }, 'journal failed; session ends');
+          this.#view?.failed(error);
+          this.#leave('error');
+        },
+      },
+      // Only while a client is attached, who would know better: a client that has gone elsewhere might not.
+      record: () => this.#view && { ...durability.record, attempt: this.#attempt },
+    });
+  }
+
+  #result(result: PlacedResult): void {
+    if (!result.isPartial) this.#append(result.startSample, result.endSample, { kind: 'final', result });
+    else if (this.#journal?.holdsBack) this.#heldPartial = result;
+    else this.#view?.partial(result, this.epoch, this.#journal?.lastShown);
+  }
+
+  #append(startSample: number, endSample: number, body: EntryBody): void {
+    this.#heldPartial = undefined;
+    if (this.#journal === undefined) {
+      this.#view?.entry(body, undefined);
+      return;
+    }
+    // A gap is of all channels: nothing may be said about its audio any more.
+    const ends = this.#session.ends.map((end) => (body.kind === 'gap' ? Math.max(end, endSample) : end));
+    this.#journal.append({ startSample, endSample, body }, ends, this.#watermark());
+  }
+
+  #show({ body, seq }: Numbered<EntryBody>, durable: boolean): void {
+    this.#view?.entry(body, { seq, epoch: this.epoch, durable, replayed: false });
+    const partial = this.#heldPartial;
+    if (partial === undefined || this.#journal?.holdsBack) return;
+    this.#heldPartial = undefined;
+    this.#view?.partial(partial, this.epoch, seq);
+  }
+
+  #acknowledge(): void {
+    const watermark = this.#journal?.watermark;
+    this.#touchedAt = performance.now();
+    if (watermark !== undefined && this.#options.durability?.acks) this.#view?.acked(watermark);
+  }
+
+  /** How far the audio is covered; never beyond what was received, nor before the audio that a resume began with. */
+  #watermark(): Watermark {
+    return this.#chunks.watermarkAt(this.#session.watermark);
+  }
+
+  #ended(end: SessionEnd): void {
+    const { log, request } = this.#options;
+    const audioMs = samplesToMs(end.samples, request.sampleRate);
+    log.info({ reason: end.reason, audio_ms: audioMs, finals: end.finals }, 'session ended');
+    if (this.#handingOver) return;
+    if (this.#isGone || end.reason === 'disconnected') {
+      this.#leave(end.reason);
+      return;
+    }
+    if (end.error !== undefined && !this.#hasStarted) {
+      this.#view?.failed(end.error);
+      this.#forget('error');
+      return;
+    }
+    this.#failure = end.error;
+    const stop = { reason: end.reason, samples: end.samples, finals: end.finals };
+    if (this.#journal === undefined) this.#stopped(stop, true);
+    else this.#journal.stop(stop);
+  }
+
+  #stopped(stop: SessionStop, durable: boolean): void {
+    const reason = stop.reason as SessionEnd['reason'];
+    this.#stop = { ...stop, durable, ...(this.#journal && { lastSeq: this.#journal.lastSeq }) };
+    if (this.#failure === undefined) this.#view?.stopped(this.#stop);
+    else this.#view?.failed(this.#failure);
+    this.#view = undefined;
+    // A stop that waits for the store is kept until it is there, or nobody can come for it any more.
+    if (durable) this.#leave(reason);
+    else this.#lingering ??= setTimeout(() => this.#leave(reason), this.#options.limits.resumeWindowMs);
+  }
+
+  /** Nobody came for the session. */
+  #expire(): void {
+    this.#options.log.info('nobody came for the session in time');
+    this.#forget('expired');
+  }
+
+  /** Leaves no record. One that cannot be removed expires. */
+  #forget(reason: 'error' | 'expired'): void {
+    const claim = this.#journal?.claim;
+    this.#leave(reason);
+    if (claim !== undefined) void this.#options.durability?.store.remove(claim).catch(() => undefined);
+  }
+
+  #leave(reason: Parameters<OwnedSessionOptions['onGone']>[0]): void {
+    if (this.#isGone) return;
+    this.#isGone = true;
+    clearTimeout(this.#lingering);
+    this.#view = undefined;
+    this.#journal?.close();
+    this.#session.abort();
+    this.#options.onGone(reason);
+    this.#gone.resolve();
+  }
+}
+
+function originOf(claimed: ClaimedSession, next: ChunkPosition): SessionOrigin {
+  return {
+    // Audio before the watermark is dropped; what lies between it and a later chunk is reported as a gap.
+    position: Math.max(claimed.watermark.offset, next.offset),
+    ends: claimed.ends,
+    finals: claimed.head,
+  };
+}

@@ -1,0 +1,46 @@
+import type { GatewayError } from '../errors.ts';
+import type { ChunkPosition } from '../resume/chunk-order.ts';
+import type { SessionSecrets } from '../resume/tokens.ts';
+import type { SessionStop, Watermark } from '../store/store.ts';
+import type { SessionGap } from './session.ts';
+import type { PlacedResult } from './timeline.ts';
+
+/** What is journaled: a final or a gap. */
+export type EntryBody =
+  | { readonly kind: 'final'; readonly result: PlacedResult }
+  | { readonly kind: 'gap'; readonly gap: SessionGap };
+
+/** How an entry is sent; undefined for a session without a journal. */
+export interface EntryNote {
+  readonly seq: number;
+  readonly epoch: number;
+  readonly durable: boolean;
+  readonly replayed: boolean;
+}
+
+export interface StopNote extends SessionStop {
+  /** Number of the last entry, where there is a journal. */
+  readonly lastSeq?: number;
+  readonly durable: boolean;
+}
+
+/**
+ * A connection, as its session sees it. Called in order; none of the methods may throw. After `stopped`, `failed` and
+ * `takenOver` nothing follows.
+ */
+export interface SessionView {
+  /** The first engine stream is open. `secrets` are for the client alone; undefined where it cannot resume. */
+  started(epoch: number, secrets: SessionSecrets | undefined): void;
+  /** @param afterSeq number of the last entry before it, where there is a journal */
+  partial(result: PlacedResult, epoch: number, afterSeq: number | undefined): void;
+  entry(body: EntryBody, note: EntryNote | undefined): void;
+  /** Entries of these numbers were trimmed before the client came for them. Positions are samples. */
+  trimmed(lastSeq: number, epoch: number, fromSample: number, toSample: number): void;
+  acked(watermark: Watermark): void;
+  resumed(epoch: number, next: ChunkPosition, missed: number): void;
+  stopped(stop: StopNote): void;
+  failed(error: GatewayError): void;
+  takenOver(epoch: number): void;
+  /** This worker goes: the client should move to another within so many milliseconds. */
+  draining(withinMs: number): void;
+}
