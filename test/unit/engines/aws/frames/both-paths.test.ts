@@ -135,7 +135,8 @@ describe('the stock and the fast frame path', () => {
   });
 
   const BREAKS: readonly [FaultRule['fault'], string][] = [
-    [{ kind: 'reset' }, 'none'],
+    [{ kind: 'reset' }, 'Error'],
+    [{ kind: 'reset', code: 8 }, 'none'],
     [{ kind: 'disconnect' }, 'none'],
     [{ kind: 'early_end' }, 'none'],
     [{ kind: 'goaway', code: 2 }, 'Error'],
