@@ -138,6 +138,7 @@ export function formatSoak(report: SoakReport): string {
     `streams ended: ${counts(ends)}`,
     `sessions ended or refused: ${counts(tally(errors)) || 'none'}`,
     `chunks refused: ${clients.reduce((refused, { record }) => refused + record.refusedChunks, 0)}`,
+    `longest wait for an acknowledgement: ${(Math.max(...clients.map(({ record }) => record.longestAnswerMs)) / 1000).toFixed(1)} s`,
     `left open: ${leftOpen}`,
   ].join('\n');
 }
