@@ -12,6 +12,8 @@ export class ResultReader {
   readonly #request: StartRequest;
   /** End of the last final of each channel, in samples. */
   readonly #finalEnds: number[] = [];
+  /** Samples that the service had been given when the event before this one came. */
+  #answered = 0;
 
   constructor(request: StartRequest) {
     this.#request = request;
@@ -19,12 +21,16 @@ export class ResultReader {
 
   /**
    * @param taken samples that the service has been given, of one channel
-   * @returns the results of the event; for an event without any, the word that the service answers
+   * @returns the results of the event; for an event without any, the word that the service answers. Such an event does
+   *   not say of which audio it speaks, and may have been on its way for long: it stands for the audio before the event
+   *   before it, and the first one, which comes before any audio is heard, for none.
    */
   read(event: TranscriptEvent, taken: number): EngineResult[] {
     const results = event.Transcript?.Results ?? [];
+    const answered = this.#answered;
+    this.#answered = taken;
     if (results.length > 0) return results.map((result) => this.#result(result, taken));
-    return [{ resultId: randomUUID(), isPartial: true, text: '', startSample: taken, endSample: taken }];
+    return [{ resultId: randomUUID(), isPartial: true, text: '', startSample: answered, endSample: answered }];
   }
 
   #result(result: Result, taken: number): EngineResult {
