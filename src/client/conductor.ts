@@ -1,3 +1,4 @@
+import { msToSamples } from '../protocol/audio.ts';
 import type {
   ConnectionLimits,
   DrainingEvent,
@@ -8,22 +9,18 @@ import type {
   StoppedEvent,
   TakenOverEvent,
 } from '../protocol/events.ts';
-import { Backoff } from './backoff.ts';
-import { now } from './clock.ts';
 import type { Coverage } from './coverage.ts';
 import { errorOf, TranscriptionError } from './errors.ts';
 import type { Queued, Retry } from './events.ts';
 import { Link, type LinkEvents } from './link.ts';
 import type { Settings } from './options.ts';
+import { Patience } from './patience.ts';
+import { judge } from './refusals.ts';
 import type { AudioRing } from './ring.ts';
 import { Sender } from './sender.ts';
-import { ClientSession, type SessionOutput } from './session.ts';
+import type { SessionOutput } from './session.ts';
+import { Sessions } from './sessions.ts';
 import { Tokens } from './tokens.ts';
-
-/** A connection that has held for so long resets the backoff, in milliseconds. */
-const HEALTHY_MS = 5_000;
-/** Resumes in a row that did not mend what they were for; then the session is given up and a new one started. */
-const MAX_VAIN_RESUMES = 3;
 
 /**
  * - `idle`: nothing was begun.
@@ -64,27 +61,23 @@ interface ConductorOptions {
 export class Conductor {
   readonly sender: Sender;
   readonly #options: ConductorOptions;
-  readonly #backoff: Backoff;
+  readonly #patience: Patience;
   readonly #tokens: Tokens;
+  readonly #sessions: Sessions;
   #phase: Phase = 'idle';
   #link: Link | undefined;
   #limits: Partial<ConnectionLimits> = {};
-  #session: ClientSession | undefined;
-  #sessions = 0;
-  #entries = 0;
   /** The highest used; starts and resumes share one count. */
   #attempt = 0;
   #stopping = false;
-  #vainResumes = 0;
-  #downSince = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
-  #healthyTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(options: ConductorOptions) {
     const { coverage, output, ring, settings } = options;
     this.#options = options;
-    this.#backoff = new Backoff(settings.backoff);
+    this.#patience = new Patience(settings.backoff);
     this.#tokens = new Tokens(settings.token);
+    this.#sessions = new Sessions({ ring, coverage, ...settings.format, output });
     this.sender = new Sender(ring, coverage, settings.format.sampleRate, {
       hole: () => this.#resumeForRepair('A chunk that the gateway needs is not held any more.'),
       badAudio: (error) => output.warning(error),
@@ -98,17 +91,16 @@ export class Conductor {
 
   /** Sessions of the gateway so far. */
   get sessions(): number {
-    return this.#sessions;
+    return this.#sessions.count;
   }
 
   begin(): void {
-    this.#downSince = now();
     void this.#connect();
   }
 
   /** Audio was added to the ring. */
   audioArrived(): void {
-    this.#session?.forgetSilence(this.sender.received);
+    this.#sessions.current?.forgetSilence(this.sender.received);
     this.sender.pump();
   }
 
@@ -154,15 +146,17 @@ export class Conductor {
       transcription_queued: (event) => this.#queued(event),
       transcription_resumed: (event) => this.#resumed(event),
       transcription_result: (event) => {
-        if (this.#isOurs(event) && this.#session?.result(event) === false) this.#skipped();
+        if (this.#sessions.isOurs(event) && this.#sessions.current?.result(event) === false)
+          this.#resumeForRepair('The gateway skipped an entry.');
         else if (!event.is_partial) this.#noteEntry(event);
       },
       transcription_gap: (event) => {
-        if (this.#isOurs(event) && this.#session?.gap(event) === false) this.#skipped();
+        if (this.#sessions.isOurs(event) && this.#sessions.current?.gap(event) === false)
+          this.#resumeForRepair('The gateway skipped an entry.');
         else this.#noteEntry(event);
       },
       audio_ack: (event) => {
-        this.#session?.acknowledged(event);
+        this.#sessions.current?.acknowledged(event);
         this.sender.pump();
       },
       transcription_stopped: (event) => this.#stopped(event),
@@ -179,9 +173,9 @@ export class Conductor {
     this.#moveTo('asking');
     this.#attempt += 1;
     this.#link?.owe();
-    if (this.#session !== undefined) {
+    if (this.#sessions.current !== undefined) {
       ring.pinned = true;
-      this.#link?.emit('resume_transcription', this.#session.resumeMessage(this.#attempt));
+      this.#link?.emit('resume_transcription', this.#sessions.current.resumeMessage(this.#attempt));
       return;
     }
     const message = { ...settings.start, start_key: startKey, attempt: this.#attempt, acks: true };
@@ -190,7 +184,7 @@ export class Conductor {
 
   #started(event: StartedEvent): void {
     if (this.#phase !== 'asking' && this.#phase !== 'queued') return;
-    const session = this.#sessionOf(event);
+    const session = this.#sessions.of(event);
     session.sawEpoch(event.epoch);
     const timeline = session.timeline ?? session.begin();
     this.#goLive(timeline.base.chunks + 1);
@@ -198,7 +192,7 @@ export class Conductor {
 
   #queued(event: QueuedEvent): void {
     if (this.#phase !== 'asking' && this.#phase !== 'queued') return;
-    this.#sessionOf(event).sawEpoch(event.epoch);
+    this.#sessions.of(event).sawEpoch(event.epoch);
     this.#link?.settle();
     this.#options.ring.pinned = false;
     this.#moveTo('queued');
@@ -206,8 +200,8 @@ export class Conductor {
   }
 
   #resumed(event: ResumedEvent): void {
-    const session = this.#session;
-    if (session === undefined || !this.#isOurs(event)) return;
+    const session = this.#sessions.current;
+    if (session === undefined || !this.#sessions.isOurs(event)) return;
     session.sawEpoch(event.epoch);
     const timeline = session.timeline ?? session.begin();
     const next = timeline.base.chunks + event.next_chunk;
@@ -222,87 +216,45 @@ export class Conductor {
 
   #goLive(from: number): void {
     const { ring } = this.#options;
-    const { link, session } = { link: this.#link, session: this.#session };
+    const { link, session } = { link: this.#link, session: this.#sessions.current };
     if (link === undefined || session?.timeline === undefined) return;
     ring.pinned = false;
     link.settle();
     this.#tokens.accepted();
     this.#moveTo('live');
-    this.#healthyTimer = setTimeout(() => this.#healthy(), HEALTHY_MS);
     this.sender.attach(link, session.timeline, from, session.resumable, this.#limits);
-  }
-
-  #sessionOf(event: { session_id?: string; resume_token?: string; epoch?: number }): ClientSession {
-    if (this.#session !== undefined && this.#session.id === event.session_id) return this.#session;
-    const { coverage, output, ring, settings } = this.#options;
-    this.#sessions += 1;
-    this.#session = new ClientSession({
-      id: event.session_id,
-      resumeToken: event.resume_token,
-      epoch: event.epoch,
-      ring,
-      coverage,
-      ...settings.format,
-      entriesBefore: this.#entries,
-      output: {
-        partial: (partial) => output.partial(partial),
-        entry: (entry) => {
-          this.#entries = entry.seq;
-          output.entry(entry);
-        },
-      },
-    });
-    return this.#session;
-  }
-
-  #isOurs(event: { session_id?: string }): boolean {
-    return event.session_id === undefined || event.session_id === this.#session?.id;
   }
 
   /** A live entry shows that the connection works; replayed ones come before the session does. */
   #noteEntry(event: { replayed?: boolean }): void {
-    if (this.#phase === 'live' && event.replayed !== true) this.#healthy();
-  }
-
-  #healthy(): void {
-    this.#backoff.reset();
-    this.#vainResumes = 0;
-  }
-
-  #skipped(): void {
-    this.#resumeForRepair('The gateway skipped an entry.');
+    if (this.#phase === 'live' && event.replayed !== true) this.#patience.healthy();
   }
 
   /** Something does not fit and a resume says what we have. If that does not help, the session is not worth more. */
   #resumeForRepair(reason: string): void {
     const error = new TranscriptionError('internal', reason);
-    this.#vainResumes += 1;
-    if (this.#vainResumes > MAX_VAIN_RESUMES) this.#gone(error);
-    else this.#lost(error);
+    if (this.#patience.mayRepair()) this.#lost(error);
+    else this.#gone(error);
   }
 
   #stopped(event: StoppedEvent): void {
-    const session = this.#session;
-    if (session === undefined || !this.#isOurs(event)) return;
+    const session = this.#sessions.current;
+    if (session === undefined || !this.#sessions.isOurs(event)) return;
     const { ring, settings } = this.#options;
     // What a session received before it was stopped has its entries now.
     const base = session.timeline?.base.samples ?? ring.oldest.offset;
-    const heard = base + Math.ceil((((event.audio_ms ?? 0) + 1) * settings.format.sampleRate) / 1000);
-    if (this.#stopping && (this.sender.stopSent || heard >= ring.end)) {
+    const heard = base + msToSamples(event.audio_ms ?? 0, settings.format.sampleRate);
+    if (event.reason !== 'draining' || (this.#stopping && this.sender.stopSent)) {
       this.#finish(event);
       return;
     }
-    if (event.reason !== 'draining') {
-      this.#finish(event);
-      return;
-    }
-    session.completed(Math.max(this.sender.received, heard - settings.format.sampleRate / 1000));
+    session.completed(Math.max(this.sender.received, heard));
     this.#gone(new TranscriptionError('draining', 'The gateway is shutting down and has ended the session.'));
   }
 
   #draining(event: DrainingEvent): void {
     // Without resume it is better to stay: the server sends the last finals itself.
-    if (this.#session?.resumable !== true) return;
+    if (this.#sessions.current?.resumable !== true) return;
     const within = Math.max(0, event.reconnect_within_ms);
     const delay = Math.random() * Math.min(within, event.jitter_ms ?? within);
     clearTimeout(this.#timer);
@@ -313,9 +265,9 @@ export class Conductor {
   }
 
   #takenOver(event: TakenOverEvent): void {
-    const session = this.#session;
+    const session = this.#sessions.current;
     // A notice about an epoch that is not above ours is about an owner before us.
-    if (session === undefined || !this.#isOurs(event) || event.epoch <= session.epoch) return;
+    if (session === undefined || !this.#sessions.isOurs(event) || event.epoch <= session.epoch) return;
     const error = new TranscriptionError('taken_over', 'Another connection goes on with the session.');
     if (this.#options.settings.exclusive) {
       session.sawEpoch(event.epoch);
@@ -327,43 +279,29 @@ export class Conductor {
   }
 
   #refused(event: ErrorEvent): void {
+    if (this.#sessions.current !== undefined && !this.#sessions.isOurs(event)) return;
     const error = errorOf(event);
-    if (this.#session !== undefined && !this.#isOurs(event)) return;
-    switch (error.code) {
-      case 'chunk_gap':
-        if (event.expected !== undefined) this.sender.goBackTo(event.expected);
+    const { exclusive } = this.#options.settings;
+    const verdict = judge(event, { live: this.#phase === 'live', attempt: this.#attempt, exclusive });
+    switch (verdict.kind) {
+      case 'nothing':
         return;
-      case 'bad_audio':
+      case 'go-back':
+        this.sender.goBackTo(verdict.chunk);
         return;
-      case 'audio_rate_exceeded':
-      case 'rate_exceeded':
-        // The reply to the chunk says the same, and which chunk it is.
-        if (this.#phase !== 'live') this.#lost(error);
-        return;
-      case 'no_session':
-      case 'resume_expired':
+      case 'new-session':
         this.#gone(error);
         return;
-      case 'resume_refused':
-        this.#resumeRefused(error, event.attempt);
-        return;
-      case 'unauthorized':
+      case 'new-token':
         this.#unauthorized(error);
         return;
-      default:
-        this.#lost(error);
+      case 'retry':
+        this.#attempt = Math.max(this.#attempt, verdict.attempt ?? 0);
+        this.#retry(error);
+        return;
+      case 'fail':
+        this.#fail(error);
     }
-  }
-
-  /** Only an attempt of our own that came late may be outbid: anything above ours is another device. */
-  #resumeRefused(error: TranscriptionError, attempt: number | undefined): void {
-    const own = attempt !== undefined && attempt <= this.#attempt;
-    if (!own && !(attempt !== undefined && this.#options.settings.exclusive)) {
-      this.#fail(error);
-      return;
-    }
-    this.#attempt = Math.max(this.#attempt, attempt);
-    this.#retry(error);
   }
 
   #unauthorized(error: TranscriptionError): void {
@@ -373,8 +311,7 @@ export class Conductor {
 
   /** The session does not exist any more: the next one gets what is not covered. */
   #gone(error: TranscriptionError): void {
-    this.#session = undefined;
-    this.#vainResumes = 0;
+    this.#sessions.forget();
     this.#retry(error);
   }
 
@@ -387,17 +324,17 @@ export class Conductor {
   #retry(error: TranscriptionError): void {
     if (this.#phase === 'ended') return;
     this.#disconnect();
-    const { coverage, output, ring, settings } = this.#options;
-    if (this.#session?.resumable !== true) this.#session = undefined;
-    if (this.#session === undefined && this.#stopping && coverage.position >= ring.end) {
+    const { coverage, output, ring } = this.#options;
+    this.#sessions.connectionLost();
+    if (this.#sessions.current === undefined && this.#stopping && coverage.position >= ring.end) {
       this.#finish(undefined);
       return;
     }
-    if (now() - this.#downSince > (settings.backoff.giveUpAfterMs ?? Infinity)) {
+    const delayMs = this.#patience.next(error);
+    if (delayMs === undefined) {
       this.#fail(error);
       return;
     }
-    const delayMs = this.#backoff.next(error.retryAfterMs);
     this.#moveTo('waiting');
     this.#timer = setTimeout(() => void this.#connect(), delayMs);
     output.retry({ error, delayMs });
@@ -405,7 +342,7 @@ export class Conductor {
 
   #disconnect(): void {
     clearTimeout(this.#timer);
-    clearTimeout(this.#healthyTimer);
+    this.#patience.down();
     this.sender.detach();
     this.#link?.close();
     this.#link = undefined;
@@ -430,8 +367,8 @@ export class Conductor {
 
   #moveTo(phase: Phase): void {
     if (this.#phase === phase) return;
-    if (this.#phase === 'live' || this.#phase === 'queued') this.#downSince = now();
     this.#phase = phase;
+    if (phase === 'live' || phase === 'queued') this.#patience.up();
     this.#options.output.phase(phase);
   }
 }

@@ -14,20 +14,24 @@ export interface SessionOutput {
   partial(partial: PartialResult): void;
 }
 
-interface SessionOptions {
-  /** Undefined for a server that does not say it. */
-  readonly id: string | undefined;
-  /** Undefined where the session ends with its connection: such a server sends no acknowledgements either. */
-  readonly resumeToken: string | undefined;
-  readonly epoch: number | undefined;
+/** What all sessions of a transcription share. */
+export interface SessionWorld {
   readonly ring: AudioRing;
   readonly coverage: Coverage;
   readonly channels: number;
   /** Hertz. */
   readonly sampleRate: number;
+  readonly output: SessionOutput;
+}
+
+interface SessionOptions extends SessionWorld {
+  /** Undefined for a server that does not say it. */
+  readonly id: string | undefined;
+  /** Undefined where the session ends with its connection: such a server sends no acknowledgements either. */
+  readonly resumeToken: string | undefined;
+  readonly epoch: number | undefined;
   /** Entries of the sessions before. */
   readonly entriesBefore: number;
-  readonly output: SessionOutput;
 }
 
 /** One session of the gateway as its client sees it: what came back, and what that means for the kept audio. */
