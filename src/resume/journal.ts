@@ -7,6 +7,8 @@ import {
   type SessionStop,
   type Store,
   StoreUnavailableError,
+  type Update,
+  type UpdateAnswer,
   type Watermark,
   type WriteAnswer,
 } from '../store/store.ts';
@@ -37,6 +39,8 @@ export interface JournalLimits {
   readonly pendingEntries: number;
   /** Committed entries that the owner keeps, to make the record anew after the store lost it. */
   readonly tailEntries: number;
+  /** A record that was not written for so long is renewed, in milliseconds. */
+  readonly renewMs: number;
 }
 
 /** Called in order. None may throw. */
@@ -87,6 +91,7 @@ export class Journal<Body> {
   #head: number;
   #ends: ChannelEnds;
   #watermark: Watermark;
+  #writtenAt = performance.now();
   #pending: Pending<Body>[] = [];
   /** So many of them, the first ones, were given to the sink as not durable. */
   #shown = 0;
@@ -174,11 +179,45 @@ export class Journal<Body> {
     this.#pump();
   }
 
-  /** What was committed of the watermark without an entry; the sink is told like of an entry's. */
-  watermarkCommitted(watermark: Watermark): void {
-    if (this.#closed || watermark.offset <= this.#watermark.offset) return;
-    this.#watermark = watermark;
-    this.#options.sink.committed(watermark);
+  /**
+   * What an update of the record must say now; undefined if nothing. A watermark that may rest on entries which are not
+   * committed yet goes with them instead.
+   * @param now milliseconds of the monotonic clock
+   */
+  update(now: number, watermark: Watermark): Update | undefined {
+    if (this.#closed || this.#held) return undefined;
+    const moved = !this.busy && watermark.offset > this.#watermark.offset;
+    if (!moved && now - this.#writtenAt < this.#options.limits.renewMs) return undefined;
+    return { claim: this.#claim, head: this.#head, watermark: moved ? watermark : undefined };
+  }
+
+  /** The store's answer to an update. */
+  updated({ claim, watermark }: Update, answer: UpdateAnswer): void {
+    if (this.#closed || claim.claimId !== this.#claim.claimId) return;
+    switch (answer.kind) {
+      case 'ok':
+        this.#writtenAt = performance.now();
+        if (watermark === undefined || watermark.offset <= this.#watermark.offset) return;
+        this.#watermark = watermark;
+        this.#options.sink.committed(watermark);
+        return;
+      case 'fenced':
+        this.close();
+        this.#options.sink.fenced(answer.epoch);
+        return;
+      case 'absent':
+      case 'behind':
+        // Whatever comes of it shows with the next write.
+        void this.rebuild().catch(() => undefined);
+        return;
+      // An entry is being written, or the end.
+      case 'conflict':
+      case 'stopped':
+      case 'unavailable':
+        return;
+      default:
+        answer satisfies never;
+    }
   }
 
   /** Makes the record anew; for an owner whose update was answered by `absent` or `behind`. */
@@ -315,6 +354,7 @@ export class Journal<Body> {
 
   #committed(): void {
     const { limits, sink } = this.#options;
+    this.#writtenAt = performance.now();
     const done = this.#pending.shift();
     if (done === undefined) {
       const stop = this.#stop as SessionStop;

@@ -1,62 +1,15 @@
-import type { Engine } from '../engines/engine.ts';
 import { GatewayError } from '../errors.ts';
-import type { Logger } from '../log.ts';
-import type { Metrics } from '../metrics/metrics.ts';
 import { type AudioFormat, frameBytes, samplesToMs } from '../protocol/audio.ts';
 import type { StartRequest } from '../protocol/start-request.ts';
 import { ChunkOrder, type ChunkPosition } from '../resume/chunk-order.ts';
-import { Journal, type JournalLimits, type JournalState, type Numbered } from '../resume/journal.ts';
+import { Journal, type Numbered } from '../resume/journal.ts';
 import type { SessionSecrets } from '../resume/tokens.ts';
-import type {
-  Claim,
-  ClaimedSession,
-  SessionSnapshot,
-  SessionStop,
-  Store,
-  Update,
-  Watermark,
-  WriteAnswer,
-} from '../store/store.ts';
-import { Session, type SessionEnd, type SessionLimits, type SessionOrigin } from './session.ts';
+import type { Claim, ClaimedSession, SessionStop, Update, UpdateAnswer, Watermark } from '../store/store.ts';
+import { Lingering } from './lingering.ts';
+import type { Durability, OwnedSessionOptions } from './ownership.ts';
+import { Session, type SessionEnd, type SessionOrigin } from './session.ts';
 import type { EntryBody, SessionView, StopNote } from './session-view.ts';
 import type { PlacedResult } from './timeline.ts';
-
-/** Bounds of a session that outlives its connection, in milliseconds unless the name says otherwise. */
-export interface OwnershipLimits extends SessionLimits {
-  readonly lingerMs: number;
-  readonly resumeWindowMs: number;
-  readonly journal: JournalLimits;
-}
-
-/** What makes a session outlive its connection. */
-export interface Durability {
-  readonly store: Store;
-  readonly secrets: SessionSecrets;
-  /** What does not change in the session's record. */
-  readonly record: Omit<SessionSnapshot, keyof JournalState | 'attempt'>;
-  /** Of the last claim; 0 if there was none yet. */
-  readonly attempt: number;
-  readonly claim: Claim;
-  /** The client keeps its audio until it is acknowledged. */
-  readonly acks: boolean;
-  /** The session as another worker left it; undefined for a new one. */
-  readonly claimed?: ClaimedSession;
-  /** Where the client's audio goes on. */
-  readonly next: ChunkPosition;
-}
-
-export interface OwnedSessionOptions {
-  readonly id: string;
-  readonly request: StartRequest;
-  readonly engine: Engine;
-  readonly limits: OwnershipLimits;
-  readonly metrics: Metrics;
-  readonly log: Logger;
-  /** Undefined: the session ends with its connection and is not journaled. */
-  readonly durability: Durability | undefined;
-  /** Called once, when nothing of the session is left here. */
-  readonly onGone: (reason: SessionEnd['reason'] | 'expired' | 'taken_over' | 'handed_over') => void;
-}
 
 /**
  * A session that this worker owns: the transcription, the journal that makes its entries durable, and the connection
@@ -81,8 +34,7 @@ export class OwnedSession {
   #handingOver = false;
   /** The end, once it was shown. */
   #stop: StopNote | undefined;
-  #lingering: NodeJS.Timeout | undefined;
-  #touchedAt = performance.now();
+  readonly #lingering: Lingering;
 
   constructor(options: OwnedSessionOptions, view: SessionView) {
     const { durability, engine, id, limits, log, metrics, request } = options;
@@ -94,6 +46,13 @@ export class OwnedSession {
     this.#hasStarted = claimed !== undefined;
     this.#chunks = new ChunkOrder(durability?.next ?? { chunk: 1, offset: 0 });
     if (durability !== undefined) this.#journal = this.#openJournal(durability);
+    this.#lingering = new Lingering(limits.lingerMs, limits.resumeWindowMs, {
+      onLingered: () => this.park(),
+      onExpired: () => {
+        log.info('nobody came for the session in time');
+        this.#forget('expired');
+      },
+    });
     this.#session = new Session({
       id,
       request,
@@ -251,15 +210,8 @@ export class OwnedSession {
       this.#session.abort();
       return;
     }
-    const { lingerMs, resumeWindowMs } = this.#options.limits;
-    this.#options.log.info({ linger_ms: lingerMs }, 'session waits for its client');
-    this.#lingering = setTimeout(
-      () => {
-        this.park();
-        this.#lingering = setTimeout(() => this.#expire(), Math.max(0, resumeWindowMs - lingerMs));
-      },
-      Math.min(lingerMs, resumeWindowMs),
-    );
+    this.#options.log.info('session waits for its client');
+    this.#lingering.begin();
   }
 
   /** Ends all writes of this worker to the session, so that a claim does not cross one. */
@@ -293,7 +245,7 @@ export class OwnedSession {
    */
   reattach(view: SessionView, claim: Claim | undefined, attempt: number, head: number, lastSeq: number): void {
     const before = this.#view;
-    clearTimeout(this.#lingering);
+    this.#lingering.end();
     this.#attempt = attempt;
     if (before !== view) before?.takenOver(claim?.epoch ?? this.epoch);
     this.#view = view;
@@ -322,39 +274,12 @@ export class OwnedSession {
 
   /** What the store must hear of the session now; undefined if nothing. @param now milliseconds of the monotonic clock */
   update(now: number): Update | undefined {
-    const journal = this.#journal;
-    if (journal === undefined || this.#isGone) return undefined;
-    const watermark = this.#watermark();
-    const moved = !journal.busy && watermark.offset > journal.watermark.offset;
-    // Four times in the life of a record, so that a lost call or two let nothing expire.
-    const isDue = now - this.#touchedAt >= this.#options.limits.resumeWindowMs / 4;
-    if (!moved && !isDue) return undefined;
-    return { claim: journal.claim, head: journal.head, watermark: moved ? watermark : undefined };
+    return this.#journal?.update(now, this.#watermark());
   }
 
   /** The store's answer to an update. */
-  updated({ claim, watermark }: Update, answer: WriteAnswer): void {
-    const journal = this.#journal;
-    if (journal === undefined || this.#isGone || claim.claimId !== journal.claim.claimId) return;
-    switch (answer.kind) {
-      case 'ok':
-        this.#touchedAt = performance.now();
-        if (watermark !== undefined) journal.watermarkCommitted(watermark);
-        return;
-      case 'fenced':
-        this.fence(answer.epoch);
-        return;
-      case 'absent':
-      case 'behind':
-        void this.rebuild();
-        return;
-      // A write of an entry is under way, or the end is.
-      case 'conflict':
-      case 'stopped':
-        return;
-      default:
-        answer satisfies never;
-    }
+  updated(update: Update, answer: UpdateAnswer): void {
+    this.#journal?.updated(update, answer);
   }
 
   /** Makes the session's record anew, if it may; whatever comes of it shows with the next write. */
@@ -377,7 +302,8 @@ export class OwnedSession {
       head: claimed?.head ?? 0,
       ends: claimed?.ends ?? [],
       watermark: { offset: claimed?.watermark.offset ?? 0, chunk: next.chunk - 1, chunkEnd: next.offset },
-      limits: limits.journal,
+      // Four times in the window, so that a lost call or two let nothing expire.
+      limits: { ...limits.journal, renewMs: limits.resumeWindowMs / 4 },
       sink: {
         entry: (entry, durable) => this.#show(entry, durable),
         committed: () => this.#acknowledge(),
@@ -421,7 +347,6 @@ export class OwnedSession {
 
   #acknowledge(): void {
     const watermark = this.#journal?.watermark;
-    this.#touchedAt = performance.now();
     if (watermark !== undefined && this.#options.durability?.acks) this.#view?.acked(watermark);
   }
 
@@ -458,13 +383,7 @@ export class OwnedSession {
     this.#view = undefined;
     // A stop that waits for the store is kept until it is there, or nobody can come for it any more.
     if (durable) this.#leave(reason);
-    else this.#lingering ??= setTimeout(() => this.#leave(reason), this.#options.limits.resumeWindowMs);
-  }
-
-  /** Nobody came for the session. */
-  #expire(): void {
-    this.#options.log.info('nobody came for the session in time');
-    this.#forget('expired');
+    else this.#lingering.expire();
   }
 
   /** Leaves no record. One that cannot be removed expires. */
@@ -477,7 +396,7 @@ export class OwnedSession {
   #leave(reason: Parameters<OwnedSessionOptions['onGone']>[0]): void {
     if (this.#isGone) return;
     this.#isGone = true;
-    clearTimeout(this.#lingering);
+    this.#lingering.end();
     this.#view = undefined;
     this.#journal?.close();
     this.#session.abort();

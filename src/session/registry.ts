@@ -18,7 +18,8 @@ import {
   type Store,
   StoreUnavailableError,
 } from '../store/store.ts';
-import { OwnedSession, type OwnershipLimits } from './owned-session.ts';
+import { OwnedSession } from './owned-session.ts';
+import type { Durability, OwnershipLimits } from './ownership.ts';
 import type { EntryBody, SessionView } from './session-view.ts';
 
 /** How often watermarks are committed and fenced owners notice, in milliseconds. One round trip for all sessions. */
@@ -173,7 +174,7 @@ export class SessionRegistry {
   #add(
     id: string,
     request: StartRequest,
-    durability: ConstructorParameters<typeof OwnedSession>[0]['durability'],
+    durability: Durability | undefined,
     log: Logger,
     view: SessionView,
   ): OwnedSession {
