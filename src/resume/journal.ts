@@ -99,6 +99,7 @@ export class Journal<Body> {
   #stopShown = false;
   readonly #tail: JournalEntry[] = [];
   #pumping: Promise<void> | undefined;
+  #pumpAgain = false;
   #held = false;
   #closed = false;
   #retry: NodeJS.Timeout | undefined;
@@ -281,11 +282,18 @@ export class Journal<Body> {
   }
 
   #pump(): void {
-    if (this.#held || this.#closed || this.#pumping !== undefined) return;
+    if (this.#held || this.#closed) return;
+    if (this.#pumping !== undefined) {
+      // It may have looked for the last time already.
+      this.#pumpAgain = true;
+      return;
+    }
     clearTimeout(this.#retry);
+    this.#pumpAgain = false;
     this.#pumping = this.#commitAll().finally(() => {
       this.#pumping = undefined;
       if (!this.busy) this.#drained?.resolve();
+      if (this.#pumpAgain) this.#pump();
     });
   }
 
