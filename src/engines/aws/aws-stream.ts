@@ -153,7 +153,7 @@ export class AwsStream implements EngineStream {
   #receive(event: TranscriptResultStream): void {
     if (this.#state === 'closed') return;
     if (event.TranscriptEvent !== undefined) {
-      for (const result of this.#reader.read(event.TranscriptEvent, this.#sentSamples())) {
+      for (const result of this.#reader.read(event.TranscriptEvent, this.#given())) {
         this.results.push(result);
         if (result.text !== '') this.#options.onWords();
       }
@@ -162,11 +162,10 @@ export class AwsStream implements EngineStream {
     this.#expectProgress();
   }
 
-  /** Samples of one channel that have left for the service; frames that wait in the connection are not counted. */
-  #sentSamples(): number {
+  #given() {
     const { channels } = this.#options.request;
-    const bytes = Math.max(0, this.#takenBytes - this.#watch.unsentBytes);
-    return Math.floor(bytes / (BYTES_PER_SAMPLE * channels));
+    const samples = (bytes: number) => Math.floor(Math.max(0, bytes) / (BYTES_PER_SAMPLE * channels));
+    return { taken: samples(this.#takenBytes), sent: samples(this.#takenBytes - this.#watch.unsentBytes) };
   }
 
   #responseEnded(): void {

@@ -3,6 +3,17 @@ import type { Alternative, Entity, Item, Result, TranscriptEvent } from '@aws-sd
 import type { StartRequest } from '../../protocol/start-request.ts';
 import type { EngineEntity, EngineItem, EngineResult } from '../engine.ts';
 
+/** Audio of a stream, in samples of one channel. */
+interface GivenAudio {
+  /** Given to the SDK: no result can lie beyond it. */
+  readonly taken: number;
+  /**
+   * Of it, what has left for the service for certain. The connection hears late that something has left, and the service
+   * may have answered for more.
+   */
+  readonly sent: number;
+}
+
 /**
  * Makes results of the engine contract of the events of one stream. Times come as seconds, with milliseconds at most;
  * they are rounded to samples and held between the final before and the audio given, so that no rounding makes finals
@@ -12,7 +23,7 @@ export class ResultReader {
   readonly #request: StartRequest;
   /** End of the last final of each channel, in samples. */
   readonly #finalEnds: number[] = [];
-  /** Samples that the service had been given when the event before this one came. */
+  /** Samples that had been sent when the event before this one came. */
   #answered = 0;
 
   constructor(request: StartRequest) {
@@ -20,15 +31,14 @@ export class ResultReader {
   }
 
   /**
-   * @param taken samples that the service has been given, of one channel
    * @returns the results of the event; for an event without any, the word that the service answers. Such an event does
    *   not say of which audio it speaks, and may have been on its way for long: it stands for the audio before the event
    *   before it, and the first one, which comes before any audio is heard, for none.
    */
-  read(event: TranscriptEvent, taken: number): EngineResult[] {
+  read(event: TranscriptEvent, { sent, taken }: GivenAudio): EngineResult[] {
     const results = event.Transcript?.Results ?? [];
     const answered = this.#answered;
-    this.#answered = taken;
+    this.#answered = sent;
     if (results.length > 0) return results.map((result) => this.#result(result, taken));
     return [{ resultId: randomUUID(), isPartial: true, text: '', startSample: answered, endSample: answered }];
   }

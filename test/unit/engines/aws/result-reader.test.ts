@@ -15,7 +15,8 @@ const FINAL: Result = {
 
 function reader(asked: Partial<StartRequest> = {}) {
   const one = new ResultReader({ ...PLAIN, ...asked });
-  return (result: Result, taken = 100_000) => one.read({ Transcript: { Results: [result] } }, taken)[0];
+  return (result: Result, taken = 100_000) =>
+    one.read({ Transcript: { Results: [result] } }, { taken, sent: taken })[0];
 }
 
 describe('a result', () => {
@@ -138,6 +139,13 @@ describe('finals', () => {
     expect(reader()({ ...FINAL, EndTime: 7 }, 20_000)).toMatchObject({ endSample: 20_000 });
   });
 
+  it('are not cut where the connection has not heard yet that their audio left', () => {
+    const Items = [{ StartTime: 0.5, EndTime: 1, Content: 'said' }];
+    const event = { Transcript: { Results: [{ ...FINAL, Alternatives: [{ Transcript: 'said', Items }] }] } };
+    const [result] = new ResultReader(PLAIN).read(event, { taken: 20_000, sent: 12_000 });
+    expect(result).toMatchObject({ endSample: 16_000, items: [{ startSample: 8000, endSample: 16_000 }] });
+  });
+
   it('keep their words within their range', () => {
     const Items = [{ StartTime: 0, EndTime: 2, Content: 'well' }];
     const result = reader()({ ...FINAL, Alternatives: [{ Transcript: 'well', Items }] });
@@ -147,9 +155,10 @@ describe('finals', () => {
 
 it('an event without results answers for the audio before the event before it, because it says nothing of its own age', () => {
   const one = new ResultReader(PLAIN);
+  const given = (sent: number) => ({ taken: 10_000, sent });
   const empty = () => ({ Transcript: { Results: [] } });
   // The first one comes before any audio is heard, however late it arrives.
-  expect(one.read(empty(), 5000)).toMatchObject([{ isPartial: true, text: '', startSample: 0, endSample: 0 }]);
-  expect(one.read({}, 8000)).toMatchObject([{ startSample: 5000, endSample: 5000 }]);
-  expect(one.read(empty(), 9000)).toMatchObject([{ startSample: 8000, endSample: 8000 }]);
+  expect(one.read(empty(), given(5000))).toMatchObject([{ isPartial: true, text: '', startSample: 0, endSample: 0 }]);
+  expect(one.read({}, given(8000))).toMatchObject([{ startSample: 5000, endSample: 5000 }]);
+  expect(one.read(empty(), given(9000))).toMatchObject([{ startSample: 8000, endSample: 8000 }]);
 });
