@@ -12,7 +12,7 @@ const LAYERS = [
   ['resume', '^src/resume/'],
   ['store', '^src/store/'],
   ['metrics', '^src/metrics/'],
-  ['base', '^src/(protocol|config)/|^src/(errors|log|version|speech-sample)\\.ts$'],
+  ['base', '^src/(protocol|config)/|^src/(errors|failpoints|log|version|speech-sample)\\.ts$'],
 ];
 
 const upward = LAYERS.slice(1).map(([name, path], index) => ({

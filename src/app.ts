@@ -5,6 +5,7 @@ import { createAdminServer, type Readiness } from './admin/server.ts';
 import { type Config, SETTINGS } from './config/schema.ts';
 import type { Engine } from './engines/engine.ts';
 import { startEngine } from './engines/index.ts';
+import { armFailpoints, parseFailpoints } from './failpoints.ts';
 import { createHttpServer } from './http/server.ts';
 import type { Logger } from './log.ts';
 import { collectProcessMetrics, createMetrics, type Metrics } from './metrics/metrics.ts';
@@ -91,6 +92,10 @@ export class App {
     const config = this.#config;
     const metrics = this.#metrics;
     collectProcessMetrics(metrics);
+    if (config.failpoints !== undefined) {
+      armFailpoints(parseFailpoints(config.failpoints));
+      this.#log.warn('failpoints are armed: this process kills itself');
+    }
 
     const admin = createAdminServer(metrics.registry, () => this.readiness);
     this.#steps.push({ name: 'admin server', close: () => admin.close() });

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { FAILPOINTS, parseFailpoints } from '../failpoints.ts';
 import { awsPool, httpUrl } from './aws-pool.ts';
 
 /**
@@ -261,6 +262,15 @@ export const SETTINGS = {
     default: 300,
     unit: 'entries',
     help: 'Finals of one session that may wait for a store that is away; with more the session ends.',
+  }),
+  failpoints: setting<string | undefined>({
+    variable: 'GATEWAY_FAILPOINTS',
+    schema: text.refine(
+      (value) => parseFailpoints(value) !== undefined,
+      `must be like commit.after=0.1; names: ${FAILPOINTS.join(', ')}`,
+    ),
+    default: undefined,
+    help: 'For tests only: the process kills itself at these places, each with a chance from 0 to 1.',
   }),
   drainTimeoutMs: setting<number>({
     variable: 'GATEWAY_DRAIN_TIMEOUT_MS',

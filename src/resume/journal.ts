@@ -1,4 +1,5 @@
 import { GatewayError } from '../errors.ts';
+import { failpoint } from '../failpoints.ts';
 import {
   type ChannelEnds,
   type Claim,
@@ -304,7 +305,9 @@ export class Journal<Body> {
         return;
       }
       try {
+        failpoint('commit.before');
         const answer = await this.#commitNext();
+        failpoint('commit.after');
         if (this.#closed) return;
         if (!(await this.#settle(answer))) return;
       } catch (error) {

@@ -1,4 +1,5 @@
 import { GatewayError } from '../errors.ts';
+import { failpoint } from '../failpoints.ts';
 import { type AudioFormat, frameBytes, samplesToMs } from '../protocol/audio.ts';
 import type { StartRequest } from '../protocol/start-request.ts';
 import { ChunkOrder, type ChunkPosition } from '../resume/chunk-order.ts';
@@ -347,7 +348,10 @@ export class OwnedSession {
 
   #acknowledge(): void {
     const watermark = this.#journal?.watermark;
-    if (watermark !== undefined && this.#options.durability?.acks) this.#view?.acked(watermark);
+    if (watermark === undefined || this.#view === undefined || !this.#options.durability?.acks) return;
+    failpoint('ack.before');
+    this.#view.acked(watermark);
+    failpoint('ack.after');
   }
 
   /** How far the audio is covered; never beyond what was received, nor before the audio that a resume began with. */

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Engine } from '../engines/engine.ts';
 import { GatewayError } from '../errors.ts';
+import { failpoint } from '../failpoints.ts';
 import type { Logger } from '../log.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import type { ResumeRequest, StartTerms } from '../protocol/resume-request.ts';
@@ -275,7 +276,9 @@ export class SessionRegistry {
         acked,
       });
     return withStore(async () => {
+      failpoint('claim.before');
       let answer: ClaimAnswer = await claim();
+      failpoint('claim.after');
       // The store has lost the session and its owner is here: the record is made anew, now that a client is there.
       if (answer.kind === 'unknown' && local !== undefined && !local.isGone && local.epoch >= epoch) {
         await local.rebuild();
@@ -311,7 +314,10 @@ export class SessionRegistry {
     const missed = openEntries<EntryBody>(secrets.journalKey, sessionId, claimed.missed);
     const lastTrimmed = (missed[0]?.seq ?? claimed.head + 1) - 1;
     if (lastTrimmed > request.lastSeq) view.trimmed(lastTrimmed, epoch, request.lastEnd, claimed.trimmedEnd);
-    for (const { body, seq } of missed) view.entry(body, { seq, epoch, durable: true, replayed: true });
+    for (const { body, seq } of missed) {
+      view.entry(body, { seq, epoch, durable: true, replayed: true });
+      failpoint('replay');
+    }
     const local = this.#sessions.get(sessionId);
     if (local?.isContinuedBy(claimed)) {
       view.resumed(epoch, local.next, missed.length);
