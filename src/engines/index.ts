@@ -56,6 +56,7 @@ async function startAws(config: Config, log: Logger, metrics: Metrics): Promise<
   return new AwsEngine({
     pool,
     maxStreamMs: config.awsMaxStreamMs,
+    openTimeoutMs: config.startTimeoutMs,
     framePath: config.awsFramePath,
     log,
     observer: {

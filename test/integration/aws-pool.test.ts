@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, createServer as createTcpServer, type Socket } from 'node:net';
 import tls from 'node:tls';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
@@ -43,6 +43,20 @@ async function httpServer(answer: (path: string) => { type: string; body: string
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   started.push({ close: () => server.close() });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+/** Takes connections, and never says a word on them. */
+async function deafServer(): Promise<string> {
+  const sockets: Socket[] = [];
+  const server = createTcpServer((socket) => sockets.push(socket.on('error', () => undefined)));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  started.push({
+    close() {
+      for (const socket of sockets) socket.destroy();
+      server.close();
+    },
+  });
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
@@ -97,7 +111,7 @@ describe('a pool', () => {
 
   test('goes to the next entry from one that does not answer', async () => {
     const reserve = await emulatorWith();
-    const deaf = await httpServer(() => ({ type: 'text/plain', body: '' }));
+    const deaf = await deafServer();
     const entries = [{ endpoint: deaf }, { endpoint: reserve.url, priority: 2 }];
     expect(await transcribes(engineOn(entries, { timeouts: { startMs: 300 } }))).toBe(true);
   });
@@ -288,6 +302,19 @@ describe('from the configuration', () => {
     expect(text).toContain('aws_opens_total{entry="full",outcome="quota_exhausted"} 5');
     expect(text).toContain('aws_opens_total{entry="next",outcome="ok"} 5');
     expect(text).toContain('aws_pool_state{entry="full"} 2');
+  });
+
+  test('an entry that does not answer leaves time for another, however short the time to start is', async () => {
+    const [next, deaf] = [await emulatorWith(), await deafServer()];
+    const pool = [
+      { name: 'deaf', region: 'us-east-1', endpoint: deaf },
+      { name: 'next', region: 'us-east-1', endpoint: next.url, priority: 2 },
+    ];
+    const { engine } = await startConfigured({
+      GATEWAY_AWS_POOL: JSON.stringify(pool),
+      GATEWAY_START_TIMEOUT_MS: '3000',
+    });
+    (await openStream(engine, {}, AbortSignal.timeout(3000))).abort();
   });
 
   test('a region that is missing or none is named, and so is an endpoint beside a pool', async () => {

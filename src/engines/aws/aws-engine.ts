@@ -13,9 +13,8 @@ import { toCommandInput } from './command-input.ts';
 import { Pool, type PoolSlot } from './pool.ts';
 
 /**
- * Start: half of the session's default of 10 s, so that an entry that does not answer leaves time for another. Drain:
- * finals come up to 2 s late, and a session that loses them needs time for a second try within its 15 s. Stall: shorter
- * than the 15 s after which AWS ends a stream that gets no audio.
+ * Start: at most; see `openTimeoutMs`. Drain: finals come up to 2 s late, and a session that loses them needs time for a
+ * second try within its 15 s. Stall: shorter than the 15 s after which AWS ends a stream that gets no audio.
  */
 const TIMEOUTS: StreamTimeouts = { startMs: 5_000, stallMs: 10_000, drainMs: 6_000 };
 
@@ -31,6 +30,11 @@ export interface AwsEngineOptions {
   /** Longest life of a stream, in milliseconds, as the service grants it. */
   readonly maxStreamMs: number;
   readonly framePath: FramePath;
+  /**
+   * How long the caller of `open` waits, in milliseconds. An entry gets half of it at most, so that one which does not
+   * answer leaves time for another, and is blamed for it.
+   */
+  readonly openTimeoutMs?: number | undefined;
   readonly timeouts?: Partial<StreamTimeouts> | undefined;
   readonly log: Logger;
   readonly observer?: AwsEngineObserver | undefined;
@@ -54,7 +58,8 @@ export class AwsEngine implements Engine {
     const { framePath, log, maxStreamMs, observer } = options;
     this.capabilities = awsCapabilities(maxStreamMs);
     this.#log = log;
-    this.#timeouts = { ...TIMEOUTS, ...options.timeouts };
+    const startMs = Math.min(TIMEOUTS.startMs, (options.openTimeoutMs ?? Number.POSITIVE_INFINITY) / 2);
+    this.#timeouts = { ...TIMEOUTS, startMs, ...options.timeouts };
     this.#members = options.pool.map((entry) => ({ ...entry, client: createClient(entry, framePath, log) }));
     this.#pool = new Pool(this.#members, {
       circuitChanged: (entry, state) => {
