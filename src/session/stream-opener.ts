@@ -11,10 +11,11 @@ const BACKOFF_LAST_MS = 2_000;
 /** A stream that lived this long was a healthy one, though nothing may have been said on it. */
 const HEALTHY_AFTER_MS = 30_000;
 /**
- * So many breaks in a row are answered by an attempt even when the budget is used up: a stream can live longer than
- * the whole budget before it breaks. The bound spares other sessions audio that kills every recogniser it is given to.
+ * So many breaks in a row have the whole budget each: a stream can live longer than that before it breaks, without a
+ * final where somebody speaks without a pause. The bound spares other sessions audio that kills every recogniser it is
+ * given to.
  */
-const BREAKS_ALWAYS_ANSWERED = 3;
+const BREAKS_WITH_WHOLE_BUDGET = 3;
 
 interface StreamOpenerOptions {
   readonly engine: Engine;
@@ -70,15 +71,15 @@ export class StreamOpener {
     }
     if (last.error !== undefined) this.#breaksInARow++;
     const begin = performance.now();
+    const spentMs = this.#breaksInARow <= BREAKS_WITH_WHOLE_BUDGET ? 0 : this.#spentMs;
     let failure = last.error;
     try {
       for (let attempt = 0; ; attempt++) {
         if (failure !== undefined) {
-          const leftMs = limits.recoveryTimeoutMs - this.#spentMs - (performance.now() - begin);
-          const mayTry = leftMs > 0 || (attempt === 0 && this.#breaksInARow <= BREAKS_ALWAYS_ANSWERED);
-          if (!failure.retryable || !mayTry) throw failure;
+          const leftMs = limits.recoveryTimeoutMs - spentMs - (performance.now() - begin);
+          if (!failure.retryable || leftMs <= 0) throw failure;
           const pause = Math.max(backoff(this.#breaksInARow + attempt), failure.retryAfterMs ?? 0);
-          await delay(leftMs > 0 ? Math.min(pause, leftMs) : pause, undefined, { signal });
+          await delay(Math.min(pause, leftMs), undefined, { signal });
         }
         try {
           return await this.#open(true);

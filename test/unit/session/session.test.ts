@@ -253,6 +253,27 @@ describe('Session', () => {
     expect(await s.session.ended).toMatchObject({ reason: 'client_stop', finals: 1 });
   });
 
+  it('gives the first breaks the whole budget, also when the stream lived longer without a final', async () => {
+    // A speech of half a minute without a pause, and then the engine is away for longer than one attempt takes.
+    const away: Script = { open: { error: broken() }, steps: [] };
+    const engine = streams(
+      [
+        { do: 'partial', atSample: 1600, text: 'wo' },
+        { do: 'delay', atSample: 1600, ms: 600 },
+        { do: 'fail', atSample: 1600, error: broken() },
+      ],
+      away,
+      away,
+      [{ do: 'final', atSample: 16_000, text: 'word' }],
+    );
+    const s = start(engine, { recoveryTimeoutMs: 500 });
+    await s.started;
+    s.session.push(tone(1000));
+    s.session.stop('client_stop');
+    expect(await s.session.ended).toMatchObject({ reason: 'client_stop', finals: 1 });
+    expect(s.gaps).toEqual([]);
+  });
+
   it('ends a session that was drained before its first stream opened with an error, not with a gap', async () => {
     const s = start(streams({ open: { delayMs: 60_000 }, steps: [] }));
     s.session.push(tone(100));
