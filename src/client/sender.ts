@@ -31,8 +31,9 @@ interface Attachment {
   readonly resumable: boolean;
   readonly unacked: number;
   readonly window: number;
-  /** Only while kept audio is being caught up with. */
+  /** Only while kept audio is being caught up with: up to this chunk, and on until little is waiting. */
   pacer: Pacer | undefined;
+  readonly catchUpTo: number;
   /** Chunks without a reply. */
   waiting: number;
   /** Raised when sending goes back: replies to what was sent before do not count. */
@@ -63,7 +64,10 @@ export class Sender {
     this.#events = events;
   }
 
-  /** The end of the last chunk that the present session has received, in samples of the transcription. */
+  /**
+   * The end of the last chunk that the present session has surely received, in samples of the transcription; moves only
+   * where the server has no acknowledgements that say more.
+   */
   get received(): number {
     return this.#received;
   }
@@ -86,6 +90,7 @@ export class Sender {
       unacked: unacked_ms === undefined || !resumable ? Infinity : msToSamples(unacked_ms, this.#sampleRate),
       window: resumable && unacked_ms !== undefined ? Infinity : Math.min(REPLY_WINDOW, backlogWindow),
       pacer: catch_up === undefined ? undefined : new Pacer(this.#sampleRate, catch_up, now()),
+      catchUpTo: this.#ring.last,
       waiting: 0,
       generation: 0,
       stopSent: false,
@@ -159,7 +164,10 @@ export class Sender {
       }
       this.#next += 1;
       this.#send(chunk, attached);
-      if (this.#hasRoom()) this.release();
+      if (!this.#hasRoom()) continue;
+      this.release();
+      // A source that is faster than speech never lets everything be sent; it is paced by what the server takes.
+      if (this.#next > attached.catchUpTo) attached.pacer = undefined;
     }
     attached.pacer = undefined;
     this.#sendWishes(attached);
@@ -198,7 +206,8 @@ export class Sender {
 
   #replied(chunk: RingChunk, reply: AckReply | undefined, attached: Attachment, generation: number): void {
     if (reply?.ok !== false) {
-      this.#received = Math.max(this.#received, chunk.end);
+      // Where chunks are numbered, one that is dropped after a gap may be answered as well.
+      if (!attached.resumable) this.#received = Math.max(this.#received, chunk.end);
       return;
     }
     const error: ErrorEvent = reply.error;
