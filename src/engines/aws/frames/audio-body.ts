@@ -1,4 +1,5 @@
-import { Readable, type Writable } from 'node:stream';
+import type { ClientHttp2Stream } from 'node:http2';
+import { Readable } from 'node:stream';
 import type { AudioStream } from '@aws-sdk/client-transcribe-streaming';
 import { encodeAudioFrame } from './audio-frame.ts';
 import type { ChunkSigner } from './chunk-signer.ts';
@@ -37,6 +38,7 @@ export class AudioBody extends Readable {
   #iterator: AsyncIterator<AudioStream> | undefined;
   #stopped = false;
   #failure: FrameError | undefined;
+  #connectionError: Error | undefined;
   /** Resumes the pump that waits for the HTTP/2 stream to take what it has. */
   #wake: () => void = () => undefined;
 
@@ -50,9 +52,20 @@ export class AudioBody extends Readable {
     return this.#failure;
   }
 
-  /** @param destination a `Writable`; it is ended after the audio, and destroyed if the audio fails */
+  /** Why there was no connection for an answer, if there was none: of that the SDK's handler says nothing at all. */
+  get connectionError(): Error | undefined {
+    return this.#connectionError;
+  }
+
+  /** @param destination an HTTP/2 stream; it is ended after the audio, and destroyed if the audio fails */
   override pipe<T extends NodeJS.WritableStream>(destination: T): T {
-    const stream = destination as unknown as Writable;
+    const stream = destination as unknown as ClientHttp2Stream;
+    const { session } = stream;
+    const onError = (error: Error) => {
+      this.#connectionError = error;
+    };
+    session?.once('error', onError);
+    stream.once('response', () => session?.off('error', onError));
     const stop = () => this.#stop();
     // A reset stream that still holds unread results says `aborted` at once, but `close` only when they are read.
     stream.once('aborted', stop).once('close', stop);
@@ -69,7 +82,7 @@ export class AudioBody extends Readable {
     callback(error);
   }
 
-  async #pump(stream: Writable): Promise<void> {
+  async #pump(stream: ClientHttp2Stream): Promise<void> {
     try {
       if (this.#sending === undefined) throw new Error('the audio of a stream was not prepared for sending');
       const { audio, signer } = this.#sending;
@@ -97,7 +110,7 @@ export class AudioBody extends Readable {
   }
 
   /** Writes, and waits until all before the frame and itself are with the connection, or the stream is gone. */
-  #written(stream: Writable, frame: Buffer): Promise<void> {
+  #written(stream: ClientHttp2Stream, frame: Buffer): Promise<void> {
     return new Promise((resolve) => {
       this.#wake = resolve;
       stream.write(frame, () => resolve());

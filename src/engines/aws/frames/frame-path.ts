@@ -8,6 +8,7 @@ import type { ClientHttp2Stream } from 'node:http2';
 import type { AudioStream, TranscribeStreamingClientConfig } from '@aws-sdk/client-transcribe-streaming';
 import { AudioBody } from './audio-body.ts';
 import { type ChainStart, ChunkSigner } from './chunk-signer.ts';
+import { FrameError } from './frame-error.ts';
 import { ResultStream } from './result-stream.ts';
 
 type Config = Required<TranscribeStreamingClientConfig>;
@@ -90,7 +91,8 @@ function payloadHandler(config: ResolvedConfig): PayloadHandler {
         return await next(args);
       } catch (error) {
         body.destroy();
-        throw body.failure ?? error;
+        const cause = body.connectionError;
+        throw body.failure ?? (cause === undefined ? error : new FrameError('reset', { cause }));
       }
     },
   };
@@ -109,6 +111,7 @@ function payloadHandler(config: ResolvedConfig): PayloadHandler {
  * - An audio iterator that throws breaks the stream, with a `FrameError` to the reader or, before the headers, of `send`.
  * - The audio iterator's `return` is called when the stream ends before the audio, and leaving the result loop closes
  *   the stream. An async generator that waits inside is returned by the language only when its wait is over.
+ * - A connection that cannot be made is told with its reason, by a `FrameError` of `send`.
  * - Audio is taken only while less than 64 KiB of it waits in the HTTP/2 stream.
  */
 export function fastFramePath(): Pick<Config, 'eventStreamSerdeProvider' | 'eventStreamPayloadHandlerProvider'> {
