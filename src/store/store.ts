@@ -190,6 +190,9 @@ export type WriteAnswer =
   | { readonly kind: 'fenced'; readonly epoch: number }
   | { readonly kind: 'behind' | 'conflict'; readonly head: number };
 
+/** `unavailable`: only for some of the sessions of a bulk update the store did not answer (nodes of a cluster). */
+export type UpdateAnswer = WriteAnswer | { readonly kind: 'unavailable' };
+
 /** What is committed together with an entry. */
 export interface AppendOptions {
   /** Ends after the entry. */
@@ -268,13 +271,13 @@ export interface Store {
   /**
    * Moves watermarks and keeps sessions from expiring: those of a whole worker in one round trip.
    * @returns an answer for each update, in order
-   * @throws StoreUnavailableError if any was not answered
+   * @throws StoreUnavailableError if none was answered
    */
-  update(updates: readonly Update[]): Promise<WriteAnswer[]>;
+  update(updates: readonly Update[]): Promise<UpdateAnswer[]>;
 
   /**
    * Makes the record anew where it is absent, has a lower epoch, or is this claim's with a lower head; `ok` without an
-   * effect if it is this claim's and whole. `fenced` also where a later start of the same key has been there meanwhile.
+   * effect if it is this claim's and whole. What the record held before is forgotten. `fenced` also where a later start of the same key has been there meanwhile.
    * @throws StoreUnavailableError
    */
   rebuild(snapshot: SessionSnapshot): Promise<WriteAnswer>;
@@ -282,7 +285,10 @@ export interface Store {
   /** Forgets a session at once; nothing if the claim is not its own. @throws StoreUnavailableError */
   remove(claim: Claim): Promise<void>;
 
-  /** False while the store cannot be reached. Verbs fail at once then. */
+  /**
+   * False while the store cannot be reached. Verbs fail at once then. They may fail for some sessions while it is true,
+   * as when a node of a cluster is away: for these, each answer of `update` says whether the store is back.
+   */
   readonly available: boolean;
 
   /**

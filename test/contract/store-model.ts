@@ -14,6 +14,7 @@ import type {
   SessionStop,
   Store,
   Update,
+  UpdateAnswer,
   WriteAnswer,
 } from '../../src/store/store.ts';
 import { newSession, pick, resume, type StoreFactory } from './store-sessions.ts';
@@ -458,7 +459,7 @@ class Run {
     }
   }
 
-  #same(answer: CreateAnswer | ClaimAnswer | WriteAnswer | WriteAnswer[], expected: typeof answer): void {
+  #same(answer: CreateAnswer | ClaimAnswer | UpdateAnswer | UpdateAnswer[], expected: typeof answer): void {
     for (const { kind } of [expected].flat()) this.#kinds.add(kind);
     expect(answer).toEqual(expected);
   }

@@ -1,4 +1,5 @@
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
+import { createLogger, type Logger } from '../../src/log.ts';
 import { newSessionId } from '../../src/store/session-id.ts';
 import type {
   Claim,
@@ -142,3 +143,6 @@ export function pick(stores: readonly Store[], at: number): Store {
 function sha256(data: Buffer): Buffer {
   return createHash('sha256').update(data).digest();
 }
+
+/** A logger for parts that must have one. */
+export const SILENT: Logger = createLogger('silent');

@@ -1,0 +1,29 @@
+import type { Config } from '../config/schema.ts';
+import type { Logger } from '../log.ts';
+import { MemoryStore } from './memory.ts';
+import { redisTargetOf } from './redis-target.ts';
+import type { Store, StoreBounds } from './store.ts';
+
+/** A start waits so long for Redis. Without it the gateway starts all the same, and says that the store is away. */
+const FIRST_CONNECTION_MS = 3_000;
+
+/**
+ * Opens the store that the configuration names.
+ * @throws GatewayError with a message for the operator where settings contradict one another
+ */
+export async function openStore(config: Config, bounds: StoreBounds, log: Logger): Promise<Store> {
+  const target = redisTargetOf(config);
+  switch (target?.mode) {
+    case undefined:
+      return new MemoryStore(bounds);
+    case 'standalone':
+    case 'sentinel':
+    case 'cluster': {
+      // Loaded here, because the client takes its time and memory, and a gateway without Redis needs none of it.
+      const [{ RedisStore }, { RedisLink }] = await Promise.all([import('./redis.ts'), import('./redis-link.ts')]);
+      const link = new RedisLink(target, config.redisTimeoutMs, log);
+      if (!(await link.connected(FIRST_CONNECTION_MS))) log.warn('store not there at the start');
+      return new RedisStore(link, config.redisPrefix, bounds);
+    }
+  }
+}

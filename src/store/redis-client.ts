@@ -1,0 +1,82 @@
+import { Cluster, type ClusterOptions, Redis, type RedisOptions } from 'ioredis';
+import type { RedisTarget } from './redis-target.ts';
+import { loadScripts } from './scripts.ts';
+
+/** TCP, TLS and the way through a load balancer; beyond it the next attempt is likelier to succeed. */
+const CONNECT_TIMEOUT_MS = 3_000;
+/** How long a connection that is given up may take to close; its commands have failed by then. */
+const DISCONNECT_TIMEOUT_MS = 50;
+const FIRST_RETRY_MS = 50;
+const LAST_RETRY_MS = 2_000;
+/** A server that loads its data names a wait of its own, up to this. */
+const LOADING_RETRY_MS = 500;
+const MAX_REDIRECTIONS = 4;
+
+/**
+ * A client that never waits for a server that is away: nothing is queued while there is no connection, and nothing is
+ * sent again on the next one, because by then it may be stale. Whoever called has been told that it failed.
+ */
+export function createClient(target: RedisTarget, timeoutMs: number): Redis | Cluster {
+  const common: RedisOptions = {
+    ...(target.username === undefined ? {} : { username: target.username }),
+    ...(target.password === undefined ? {} : { password: target.password }),
+    ...(target.tls === undefined ? {} : { tls: target.tls }),
+    connectionName: 'transcribe-gateway',
+    // The version of a library is nobody's business, and the two commands would precede each connection.
+    disableClientInfo: true,
+    connectTimeout: CONNECT_TIMEOUT_MS,
+    disconnectTimeout: DISCONNECT_TIMEOUT_MS,
+    // Not `socketTimeout`, which would close silent connections by itself: in 5.11 its timer outlives the connection and
+    // cuts the next one.
+    commandTimeout: timeoutMs,
+    maxLoadingRetryTime: LOADING_RETRY_MS,
+    autoResendUnfulfilledCommands: false,
+    maxRetriesPerRequest: 0,
+    // A replica that was the master until a moment ago, or a server that loads its data, stays so on this connection.
+    reconnectOnError: (error) => /\b(READONLY|LOADING|MASTERDOWN)\b/.test(error.message),
+  };
+  const scripts = loadScripts();
+  const single: RedisOptions = { ...common, scripts, enableOfflineQueue: false, retryStrategy: retryDelay };
+  switch (target.mode) {
+    case 'standalone':
+      return new Redis({ ...single, ...target.node, db: target.db });
+    case 'sentinel':
+      return new Redis({
+        ...single,
+        sentinels: [...target.sentinels],
+        name: target.name,
+        db: target.db,
+        ...(target.sentinelUsername === undefined ? {} : { sentinelUsername: target.sentinelUsername }),
+        ...(target.sentinelPassword === undefined ? {} : { sentinelPassword: target.sentinelPassword }),
+        ...(target.tls === undefined ? {} : { sentinelTLS: target.tls, enableTLSForSentinelMode: true }),
+        sentinelCommandTimeout: timeoutMs,
+        sentinelRetryStrategy: retryDelay,
+        // Tells of a new master at once. Without it a client that lost no connection would stay with the old one.
+        failoverDetector: true,
+      });
+    case 'cluster': {
+      const options: ClusterOptions = {
+        redisOptions: common,
+        scripts,
+        enableOfflineQueue: false,
+        clusterRetryStrategy: retryDelay,
+        maxRedirections: MAX_REDIRECTIONS,
+        // A call that finds no node fails at once, and the caller decides; only real redirections are followed.
+        retryDelayOnFailover: 0,
+        retryDelayOnClusterDown: 0,
+        slotsRefreshTimeout: timeoutMs,
+        // Finds out by itself where the slots of a node went that is gone.
+        slotsRefreshInterval: LAST_RETRY_MS,
+        // Certificates are made out for names: with TLS the nodes are reached by what the cluster calls them.
+        ...(target.tls === undefined ? {} : { dnsLookup: (name, callback) => callback(null, name) }),
+      };
+      return new Cluster([...target.nodes], options);
+    }
+  }
+}
+
+/** Doubles up to a limit, with full jitter over its upper half, so that the workers of a cluster do not come as one. */
+function retryDelay(attempt: number): number {
+  const limit = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(attempt - 1, 10));
+  return Math.round(limit * (0.5 + Math.random() / 2));
+}

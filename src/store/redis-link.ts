@@ -1,0 +1,175 @@
+import { Cluster, type Redis } from 'ioredis';
+import type { Logger } from '../log.ts';
+import { createClient } from './redis-client.ts';
+import type { RedisTarget } from './redis-target.ts';
+import type { ScriptName } from './scripts.ts';
+import { StoreUnavailableError } from './store.ts';
+
+/** An answer of Redis: numbers, byte strings, lists. */
+export type Reply = Buffer | number | null | readonly Reply[];
+
+/** What a store needs of Redis: to run one atomic operation. */
+export interface ScriptRunner {
+  /**
+   * Calls of one caller reach Redis in order.
+   * @throws StoreUnavailableError at once while there is no connection, or when no answer came in time
+   */
+  run(name: ScriptName, keys: readonly string[], args: readonly (string | number | Buffer)[]): Promise<Reply>;
+  readonly available: boolean;
+  /** Whether keys with several hash tags need several calls. */
+  readonly isCluster: boolean;
+  onAvailability(listener: (available: boolean) => void): () => void;
+  close(): void;
+}
+
+/** The calls that a worker may have under way: far above what its sessions make in the time that a call may take. */
+const MAX_UNDER_WAY = 10_000;
+
+/** The text is all that ioredis gives to tell this error by. */
+const TIMED_OUT = 'Command timed out';
+
+type Command = (keys: number, ...args: readonly (string | number | Buffer)[]) => Promise<Reply>;
+
+/**
+ * The connection to Redis, or to the nodes of a cluster, and whether it is there. Every failure of whatever kind becomes
+ * a `StoreUnavailableError`; no rejection and no error event is left unhandled.
+ *
+ * Scripts are sent by their hash, and in full where a connection first needs them. Only if an operator empties the
+ * script cache under a living connection is a call sent twice, and can be overtaken by one that came after it. The same
+ * holds for a call that a cluster redirects. The head that every write names shows that, and a repeat mends it.
+ */
+export class RedisLink implements ScriptRunner {
+  readonly isCluster: boolean;
+  readonly #client: Redis | Cluster;
+  readonly #log: Logger;
+  readonly #listeners = new Set<(available: boolean) => void>();
+  /** Nodes that a ping is on the way to, and those that did not answer one. */
+  readonly #probed = new WeakSet<Redis>();
+  #available = false;
+  #closed = false;
+  #underWay = 0;
+  #lastError = 'not connected yet';
+
+  /** Connects, and keeps trying until it is closed. */
+  constructor(target: RedisTarget, timeoutMs: number, log: Logger) {
+    this.#log = log;
+    this.isCluster = target.mode === 'cluster';
+    this.#client = createClient(target, timeoutMs);
+    this.#client.on('error', (error: Error) => {
+      this.#lastError = describe(error);
+    });
+    if (this.#client instanceof Cluster) {
+      this.#client.on('ready', () => void this.#connectNodes());
+      this.#client.on('+node', () => setImmediate(() => void this.#connectNodes()));
+    } else this.#client.on('ready', () => this.#setAvailable(true));
+    for (const event of ['close', 'reconnecting', 'end']) this.#client.on(event, () => this.#setAvailable(false));
+  }
+
+  get available(): boolean {
+    return this.#available;
+  }
+
+  /** Resolves when the connection is there, or has not come about in the given time: false then. */
+  async connected(withinMs: number): Promise<boolean> {
+    if (this.#available) return true;
+    return new Promise((resolve) => {
+      const done = (isThere: boolean) => {
+        clearTimeout(timer);
+        stop();
+        resolve(isThere);
+      };
+      const stop = this.onAvailability(done);
+      const timer = setTimeout(done, withinMs, false);
+    });
+  }
+
+  async run(name: ScriptName, keys: readonly string[], args: readonly (string | number | Buffer)[]): Promise<Reply> {
+    if (this.#closed) throw new StoreUnavailableError('the store is closed');
+    if (!this.#available) throw new StoreUnavailableError(`Redis is not reachable: ${this.#lastError}`);
+    if (this.#underWay >= MAX_UNDER_WAY) throw new StoreUnavailableError('too many calls to Redis are under way');
+    this.#underWay++;
+    try {
+      // Defined by ioredis from the scripts; its types cannot know the names.
+      const commands = this.#client as unknown as Record<string, Command>;
+      return (await commands[`${name}Buffer`]?.(keys.length, ...keys, ...args)) ?? null;
+    } catch (error) {
+      if (error instanceof Error && error.message === TIMED_OUT) this.#dropSilentConnections();
+      throw new StoreUnavailableError(`Redis did not carry out ${name}: ${describe(error)}`);
+    } finally {
+      this.#underWay--;
+    }
+  }
+
+  onAvailability(listener: (available: boolean) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#client.disconnect();
+    this.#setAvailable(false);
+    this.#listeners.clear();
+  }
+
+  /**
+   * A cluster is ready when it knows its nodes. It connects to one with the first call for it, and meanwhile fails all
+   * others, so the connections are made before. Not before it is ready: its own first question would fail likewise; and
+   * not in the event that tells of a new node, because the call that was redirected there is its first.
+   */
+  async #connectNodes(): Promise<void> {
+    if (!(this.#client instanceof Cluster) || this.#client.status !== 'ready') return;
+    await Promise.all(this.#client.nodes().map(connectNode));
+    if (this.#client.status === 'ready') this.#setAvailable(true);
+  }
+
+  /**
+   * A connection on which nothing comes back is given up: otherwise the calls that have failed would pile up on it, and
+   * would all be carried out when the server wakes. Which node of a cluster it is, a ping to each tells.
+   */
+  #dropSilentConnections(): void {
+    if (!(this.#client instanceof Cluster)) {
+      if (this.#client.status === 'ready') this.#client.disconnect(true);
+      this.#lastError = TIMED_OUT;
+      this.#setAvailable(false);
+      return;
+    }
+    for (const node of this.#client.nodes()) {
+      if (this.#probed.has(node)) continue;
+      this.#probed.add(node);
+      node
+        .ping()
+        .then(() => this.#probed.delete(node))
+        .catch(() => node.disconnect());
+    }
+  }
+
+  #setAvailable(available: boolean): void {
+    if (this.#available === available || (available && this.#closed)) return;
+    this.#available = available;
+    if (available) this.#log.info('store available');
+    else if (!this.#closed) this.#log.warn({ reason: this.#lastError }, 'store unavailable');
+    for (const listener of [...this.#listeners]) listener(available);
+  }
+}
+
+/** Resolves when the connection is there or has failed; which of the two, the calls show. */
+async function connectNode(node: Redis): Promise<void> {
+  if (node.status === 'ready' || node.status === 'end') return;
+  await new Promise((resolve) => {
+    for (const event of ['ready', 'close', 'end']) node.once(event, resolve);
+    if (node.status === 'wait') node.connect().catch(resolve);
+  });
+}
+
+/**
+ * What went wrong, without what was sent: errors of ioredis carry the arguments of the command, and Redis repeats some
+ * of them in the text behind its code.
+ */
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) return 'unknown fault';
+  if (error.name === 'ReplyError') return /^[A-Z]+/.exec(error.message)?.[0] ?? 'ERR';
+  const { code } = error as NodeJS.ErrnoException;
+  return code === undefined || error.message.includes(code) ? error.message : `${code}: ${error.message}`;
+}
