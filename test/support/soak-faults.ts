@@ -8,7 +8,7 @@ type InjectedFault = FaultRule['fault'];
 const afterAudioMs = { min: 0, max: 8_000 };
 
 /** Every kind that the emulator knows, with the variants that mean something else to a client. */
-export const SOAK_FAULTS: readonly InjectedFault[] = [
+const SOAK_FAULTS: readonly InjectedFault[] = [
   { kind: 'exception', exception: 'LimitExceededException', afterAudioMs },
   { kind: 'exception', exception: 'InternalFailureException', afterAudioMs },
   { kind: 'exception', exception: 'ServiceUnavailableException', afterAudioMs },
@@ -51,7 +51,7 @@ const OUTAGES: readonly InjectedFault[] = [
   { kind: 'truncated_frame' },
 ];
 
-export interface SoakFaultsOptions {
+interface SoakFaultsOptions {
   readonly seed: number;
   /** Probability of each fault for each new stream. */
   readonly rate: number;
