@@ -1,6 +1,7 @@
 /**
  * The direction of the house: main → cli → app → socket, http, admin → session → engines, resume → store → metrics →
- * errors, log, protocol, config types. A folder may import those after it, never those before it.
+ * errors, log, protocol, config types. A folder may import those after it, never those before it. The client library
+ * stands beside the server: of all that it may know only the protocol.
  */
 const LAYERS = [
   ['main', '^src/(main\\.ts|bin\\.js)$'],
@@ -12,6 +13,7 @@ const LAYERS = [
   ['resume', '^src/resume/'],
   ['store', '^src/store/'],
   ['metrics', '^src/metrics/'],
+  ['client', '^src/client/'],
   ['base', '^src/(protocol|config)/|^src/(errors|failpoints|log|version|speech-sample)\\.ts$'],
 ];
 
@@ -55,6 +57,26 @@ export default {
       severity: 'error',
       from: { path: '^src/emulator/' },
       to: { path: '^src/engines/', pathNot: '^src/engines/engine\\.ts$' },
+    },
+    {
+      name: 'client-knows-the-protocol-only',
+      comment: 'it runs in browsers and phones',
+      severity: 'error',
+      from: { path: '^src/client/' },
+      to: { path: '^src/', pathNot: '^src/(client|protocol)/' },
+    },
+    {
+      name: 'client-needs-no-node',
+      severity: 'error',
+      from: { path: '^src/client/' },
+      to: { dependencyTypes: ['core'] },
+    },
+    {
+      name: 'client-reaches-no-server-code',
+      comment: 'a file of the protocol that the client needs may not bring in what servers check it with',
+      severity: 'error',
+      from: { path: '^src/client/' },
+      to: { reachable: true, path: '^src/(?!client/|protocol/)|^node_modules/(?!socket\\.io-client/)' },
     },
     { name: 'no-unresolvable', severity: 'error', from: {}, to: { couldNotResolve: true } },
     {

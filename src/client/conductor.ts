@@ -33,7 +33,7 @@ import { Tokens } from './tokens.ts';
  */
 export type Phase = 'idle' | 'waiting' | 'connecting' | 'asking' | 'queued' | 'live' | 'ended';
 
-export interface ConductorOutput extends SessionOutput {
+interface ConductorOutput extends SessionOutput {
   phase(phase: Phase): void;
   retry(retry: Retry): void;
   queued(queued: Queued): void;
