@@ -11,7 +11,7 @@ import type { Logger } from './log.ts';
 import { collectProcessMetrics, createMetrics, type Metrics } from './metrics/metrics.ts';
 import { SessionRegistry } from './session/registry.ts';
 import { SocketGateway } from './socket/gateway.ts';
-import { MemoryStore } from './store/memory.ts';
+import { openStore } from './store/index.ts';
 import type { StoreBounds } from './store/store.ts';
 
 /** Of the drain deadline, what is kept for closing sockets and servers after the last session. */
@@ -105,14 +105,24 @@ export class App {
     this.#engine = engine;
     this.#steps.push({ name: 'engine', close: () => engine.close() });
 
-    const store = new MemoryStore(storeBounds(config));
+    const store = await openStore(config, storeBounds(config), this.#log);
     this.#steps.push({ name: 'store', close: () => store.close() });
+    const storeState = (available: boolean) => metrics.storeAvailable.set(available ? 1 : 0);
+    storeState(store.available);
+    store.onAvailability(storeState);
 
     const limits = {
       ...config,
       journal: { pendingEntries: config.storeOutageEntries, tailEntries: config.journalEntries },
     };
-    const registry = new SessionRegistry({ engine, store, isShared: false, limits, metrics, log: this.#log });
+    const registry = new SessionRegistry({
+      engine,
+      store,
+      isShared: config.redisUrl !== undefined,
+      limits,
+      metrics,
+      log: this.#log,
+    });
     this.#registry = registry;
     this.#steps.push({ name: 'sessions', close: async () => registry.close() });
 

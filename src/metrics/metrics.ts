@@ -58,6 +58,7 @@ export function createMetrics() {
       'entry',
     ]),
     awsOpensTotal: counter('aws_opens_total', 'Attempts to open a stream in an AWS pool entry.', ['entry', 'outcome']),
+    storeAvailable: gauge('store_available', '1 while the session store can be reached.'),
     draining: gauge('draining', '1 while the gateway drains.'),
   };
 }
