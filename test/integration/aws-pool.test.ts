@@ -8,7 +8,7 @@ import { loadConfig } from '../../src/config/load.ts';
 import { type Emulator, startEmulator } from '../../src/emulator/emulator.ts';
 import type { EmulatorOptions } from '../../src/emulator/options.ts';
 import type { AwsEngine } from '../../src/engines/aws/aws-engine.ts';
-import type { Engine } from '../../src/engines/engine.ts';
+import type { Engine, EngineStream } from '../../src/engines/engine.ts';
 import { startEngine } from '../../src/engines/index.ts';
 import { createMetrics } from '../../src/metrics/metrics.ts';
 import { awsEngine, FRAME_PATHS, openStream, readAll, writeAll } from '../support/aws-engine.ts';
@@ -218,6 +218,36 @@ describe('credentials', () => {
     vi.stubEnv('AWS_CONTAINER_CREDENTIALS_FULL_URI', url);
     const engine = engineOn(emulator.url);
     await expect(openStream(engine)).rejects.toMatchObject({ code: 'engine_unavailable', retryable: true });
+    await vi.waitFor(async () => expect(await transcribes(engine)).toBe(true), { timeout: 10_000, interval: 50 });
+  });
+
+  test('that were there before and cannot be renewed can be retried: their source is away for a while', async () => {
+    const key = { accessKeyId: 'key', secretAccessKey: 'secret', sessionToken: 'one' };
+    const emulator = await emulatorWith({ credentials: [key] });
+    let away = false;
+    const url = await httpServer(() => {
+      // The SDK uses what it has until it has expired, so that is soon.
+      const Expiration = new Date(Date.now() + 1_000).toISOString();
+      const body = { AccessKeyId: 'key', SecretAccessKey: 'secret', Token: 'one', Expiration };
+      return { type: 'application/json', body: JSON.stringify(away ? {} : body) };
+    });
+    vi.stubEnv('AWS_ACCESS_KEY_ID', undefined);
+    vi.stubEnv('AWS_SECRET_ACCESS_KEY', undefined);
+    vi.stubEnv('AWS_CONTAINER_CREDENTIALS_FULL_URI', url);
+    const engine = engineOn(emulator.url);
+    expect(await transcribes(engine)).toBe(true);
+    away = true;
+    const failure = await vi.waitFor(
+      async () => {
+        const opened = await openStream(engine).catch((error: unknown) => error);
+        if (!(opened instanceof Error)) (opened as EngineStream).abort();
+        expect(opened).toBeInstanceOf(Error);
+        return opened;
+      },
+      { timeout: 10_000, interval: 100 },
+    );
+    expect(failure).toMatchObject({ code: 'engine_unavailable', retryable: true });
+    away = false;
     await vi.waitFor(async () => expect(await transcribes(engine)).toBe(true), { timeout: 10_000, interval: 50 });
   });
 

@@ -10,6 +10,7 @@ import { awsCapabilities } from './capabilities.ts';
 import type { CircuitName } from './circuit.ts';
 import { createClient, type FramePath } from './client.ts';
 import { toCommandInput } from './command-input.ts';
+import { AwsFailure } from './failures.ts';
 import { Pool, type PoolSlot } from './pool.ts';
 
 /**
@@ -52,6 +53,8 @@ export class AwsEngine implements Engine {
   readonly #members: readonly Member[];
   readonly #pool: Pool<Member>;
   readonly #streams = new Set<AwsStream>();
+  /** Entries that a stream was opened in: their credentials are configured. */
+  readonly #proven = new Set<string>();
   #closed = false;
 
   constructor(options: AwsEngineOptions) {
@@ -113,8 +116,12 @@ export class AwsEngine implements Engine {
       await stream.open(signal);
     } catch (error) {
       this.#assertOpen();
-      throw error;
+      // The chain says the same of a source that is away for a while as of one that was never configured.
+      const isAway =
+        error instanceof AwsFailure && error.kind === 'credentials_missing' && this.#proven.has(member.name);
+      throw isAway ? new AwsFailure('credentials_expired', error.cause) : error;
     }
+    this.#proven.add(member.name);
     return stream;
   }
 

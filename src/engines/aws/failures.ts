@@ -21,12 +21,14 @@ interface Verdict {
  * It is a `GatewayError` to everybody; the pool alone asks whom it blames.
  */
 export class AwsFailure extends GatewayError {
+  readonly kind: FailureKind;
   readonly blamesEntry: boolean;
 
   constructor(kind: FailureKind, cause?: unknown) {
     const { code, retryable, message, blamesEntry } = VERDICTS[kind];
     const retryAfterMs = code === 'quota_exhausted' ? QUOTA_RETRY_AFTER_MS : undefined;
     super(code, message, { retryable, cause, ...(retryAfterMs !== undefined && { retryAfterMs }) });
+    this.kind = kind;
     this.blamesEntry = blamesEntry;
   }
 }
