@@ -25,6 +25,8 @@ const RETIRE_SPREAD = 0.08;
 const RETIRE_AT = 0.98;
 /** Time-outs are looked at this many times while they run, and at least once a second. */
 const TICKS_PER_TIMEOUT = 10;
+/** Ages are looked at twice between the last moment to change streams and the engine's limit. */
+const TICKS_PER_MARGIN = TICKS_PER_TIMEOUT / 2;
 
 /** Bounds of one stream, in milliseconds; see the settings of the same names. */
 export interface StreamLimits {
@@ -118,7 +120,14 @@ export class StreamRun {
   /** Serves the stream until it is over; call it once. Never rejects. The stream holds nothing afterwards. */
   async run(): Promise<StreamOutcome> {
     const { limits, stream } = this.#options;
-    const shortest = Math.min(limits.parkAfterMs, limits.stallTimeoutMs, limits.flushTimeoutMs);
+    const { maxStreamMs = Number.POSITIVE_INFINITY } = this.#options.capabilities;
+    const margin = maxStreamMs * (1 - RETIRE_AT);
+    const shortest = Math.min(
+      limits.parkAfterMs,
+      limits.stallTimeoutMs,
+      limits.flushTimeoutMs,
+      margin * TICKS_PER_MARGIN,
+    );
     const ticks = setInterval(() => this.#tick(), Math.min(1_000, Math.ceil(shortest / TICKS_PER_TIMEOUT)));
     const writing = this.#writeAll().catch((error: unknown) => this.#break(toGatewayError(error)));
     let error: GatewayError | undefined;

@@ -27,12 +27,13 @@ function start(engine: Engine, limits: Partial<SessionLimits> = {}, request: Par
   const gaps: SessionGap[] = [];
   const ends: SessionEnd[] = [];
   const started = Promise.withResolvers<void>();
+  const metrics = createMetrics();
   const session = new Session({
     id: 'test',
     request: { languageCode: 'en-US', sampleRate: 16_000, channels: 1, ...request },
     engine,
     limits: { ...LIMITS, ...limits },
-    metrics: createMetrics(),
+    metrics,
     log: createLogger('silent'),
     sink: {
       started: () => started.resolve(),
@@ -43,7 +44,7 @@ function start(engine: Engine, limits: Partial<SessionLimits> = {}, request: Par
   });
   void session.run();
   const finals = () => results.filter((r) => !r.isPartial).map((r) => [r.text, r.startSample, r.endSample]);
-  return { session, started: started.promise, results, gaps, ends, finals };
+  return { session, metrics, started: started.promise, results, gaps, ends, finals };
 }
 
 /** The nth stream of the engine does the nth script; the last one is repeated. */
@@ -272,6 +273,25 @@ describe('Session', () => {
     s.session.stop('client_stop');
     expect(await s.session.ended).toMatchObject({ reason: 'client_stop', finals: 1 });
     expect(s.gaps).toEqual([]);
+  });
+
+  it('changes streams before a short age limit, too, and does not find them ended', async () => {
+    const engine = new ScriptedEngine({
+      capabilities: { maxStreamMs: 2_500 },
+      script: () => ({
+        steps: [
+          { do: 'partial', atSample: 1600, text: 'wo' },
+          { do: 'delay', atSample: 1600, ms: 2_800 },
+          { do: 'fail', atSample: 1600, error: broken() },
+        ],
+      }),
+    });
+    const s = start(engine);
+    s.session.push(tone(1000));
+    const ends = async () => (await s.metrics.engineStreamEndsTotal.get()).values.map(({ labels }) => labels.how);
+    await expect.poll(ends, { timeout: 5_000 }).toEqual(['retired']);
+    s.session.abort();
+    await s.session.ended;
   });
 
   it('ends a session that was drained before its first stream opened with an error, not with a gap', async () => {
