@@ -130,7 +130,9 @@ export class RedisLink implements ScriptRunner {
    */
   #dropSilentConnections(): void {
     if (!(this.#client instanceof Cluster)) {
-      if (this.#client.status === 'ready') this.#client.disconnect(true);
+      // Once: of the calls on one connection, all that are silent fail together.
+      if (!this.#available) return;
+      this.#client.disconnect(true);
       this.#lastError = TIMED_OUT;
       this.#setAvailable(false);
       return;

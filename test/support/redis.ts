@@ -1,11 +1,12 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Redis, type RedisOptions } from 'ioredis';
+import { Redis } from 'ioredis';
+import { describe } from 'vitest';
 
 const SERVER = 'redis-server';
 const CLI = 'redis-cli';
@@ -15,28 +16,39 @@ const START_MS = 10_000;
 const MAX_PORT = 55_000;
 
 /**
- * Whether tests can have a Redis of their own. Where there is none, Debian's is installed, if this is Debian and root.
- * Otherwise a laptop skips the tests; in CI nothing is skipped, and the first start fails.
+ * Tests with a Redis of their own. Where there is none, Debian's is installed, if this is Debian and root. Otherwise a
+ * laptop skips them; in CI nothing is skipped, and the first start fails.
  */
+export function describeWithRedis(name: string, suite: () => void): void {
+  const isSkipped = !hasRedis && process.env.CI === undefined;
+  describe.skipIf(isSkipped)(isSkipped ? `${name} (skipped: no redis-server on the PATH)` : name, suite);
+}
+
 const hasRedis = isInstalled() || install();
-/** The reason to skip; false where there is one, or must be. */
-export const NO_REDIS = hasRedis || process.env.CI !== undefined ? false : 'there is no redis-server on the PATH';
+
+interface ServerOptions {
+  /** Further arguments of redis-server. */
+  readonly args?: readonly string[];
+  /** The configuration of a Sentinel, which keeps its state there. */
+  readonly sentinelFile?: string;
+  /** Takes TLS only; the certificate is among the arguments. */
+  readonly tls?: boolean;
+}
 
 /** A redis-server in a folder of its own, which keeps nothing when it ends. */
 export class RedisServer {
   readonly port: number;
-  readonly #args: readonly string[];
   readonly #folder = mkdtempSync(join(tmpdir(), 'redis-test-'));
+  readonly #options: ServerOptions;
   #child: ChildProcess | undefined;
 
-  private constructor(port: number, args: readonly string[]) {
+  private constructor(port: number, options: ServerOptions) {
     this.port = port;
-    this.#args = args;
+    this.#options = options;
   }
 
-  /** @param args further arguments of redis-server; `port` is taken by the number that is free */
-  static async start(args: readonly string[] = [], port?: number): Promise<RedisServer> {
-    const server = new RedisServer(port ?? (await freePort()), args);
+  static async start(options: ServerOptions = {}): Promise<RedisServer> {
+    const server = new RedisServer(await freePort(), options);
     await server.restart();
     return server;
   }
@@ -45,36 +57,33 @@ export class RedisServer {
     return `redis://127.0.0.1:${this.port}`;
   }
 
-  /** The folder in which it runs, for files that it is to read. */
-  get folder(): string {
-    return this.#folder;
+  get node(): { host: string; port: number } {
+    return { host: '127.0.0.1', port: this.port };
   }
 
   /** Starts it again on the same port, empty; resolves when it answers. */
   async restart(): Promise<void> {
     if (this.#child !== undefined) throw new Error('the server runs');
-    const own = [
-      '--port',
-      String(this.port),
-      '--bind',
-      '127.0.0.1',
-      '--save',
-      '',
-      '--appendonly',
-      'no',
-      '--dir',
-      this.#folder,
-    ];
-    const child = spawn(SERVER, [...own, ...this.#args], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const { args = [], sentinelFile, tls = false } = this.#options;
+    const ports = tls ? ['--port', '0', '--tls-port', String(this.port)] : ['--port', String(this.port)];
+    const kind = sentinelFile === undefined ? ['--save', '', '--appendonly', 'no'] : ['--sentinel'];
+    const file = sentinelFile === undefined ? [] : [sentinelFile];
+    const all = [...file, ...ports, '--bind', '127.0.0.1', '--dir', this.#folder, ...kind, ...args];
+    const child = spawn(SERVER, all, { stdio: ['ignore', 'pipe', 'inherit'] });
     this.#child = child;
     let output = '';
+    let failure: string | undefined;
+    child.once('error', (error) => {
+      failure = error.message;
+    });
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
       output += text;
     });
     const deadline = performance.now() + START_MS;
     // Its own line says that it listens; a ping would need to know passwords and certificates.
-    while (!/Ready to accept connections|\+sentinel-address-switch|Sentinel ID is/.test(output)) {
-      if (child.exitCode !== null || performance.now() > deadline) throw new Error(`redis-server: ${output}`);
+    while (!/Ready to accept connections|Sentinel ID is/.test(output)) {
+      const isOver = child.exitCode !== null || failure !== undefined || performance.now() > deadline;
+      if (isOver) throw new Error(`redis-server: ${failure ?? output}`);
       await delay(5);
     }
   }
@@ -100,17 +109,17 @@ export class RedisServer {
     this.#child?.kill('SIGCONT');
   }
 
-  /** A plain client for looking around; to be closed by `quit` or `disconnect`. */
-  client(options: RedisOptions = {}): Redis {
-    return new Redis({ host: '127.0.0.1', port: this.port, ...options });
-  }
-
   /** Runs one command on a connection of its own. */
   async command(name: string, ...args: string[]): Promise<unknown> {
-    const client = this.client({ lazyConnect: true });
+    return this.withClient((client) => client.call(name, ...args));
+  }
+
+  /** Lends a plain client for looking around. */
+  async withClient<T>(use: (client: Redis) => Promise<T>): Promise<T> {
+    const client = new Redis({ host: '127.0.0.1', port: this.port, lazyConnect: true });
     try {
       await client.connect();
-      return await client.call(name, ...args);
+      return await use(client);
     } finally {
       client.disconnect();
     }
@@ -126,7 +135,7 @@ export class RedisServer {
 /** Three masters without replicas, which share the slots. */
 export async function startCluster(): Promise<RedisServer[]> {
   const args = ['--cluster-enabled', 'yes', '--cluster-node-timeout', '5000', '--cluster-require-full-coverage', 'no'];
-  const nodes = await Promise.all([1, 2, 3].map(() => RedisServer.start(args)));
+  const nodes = await Promise.all([1, 2, 3].map(() => RedisServer.start({ args })));
   const addresses = nodes.map(({ port }) => `127.0.0.1:${port}`);
   execFileSync(CLI, ['--cluster', 'create', ...addresses, '--cluster-yes'], { stdio: 'ignore' });
   // The nodes agree on the slots by then, but wait a while before they serve them.
@@ -138,6 +147,32 @@ export async function startCluster(): Promise<RedisServer[]> {
     }
   }
   return nodes;
+}
+
+/**
+ * A master with a replica, and a Sentinel that watches them under the name `mymaster`.
+ * @returns the Sentinel first
+ */
+export async function startSentinel(): Promise<[RedisServer, RedisServer, RedisServer]> {
+  const master = await RedisServer.start();
+  const replica = await RedisServer.start({
+    args: ['--replicaof', '127.0.0.1', String(master.port), '--repl-diskless-sync-delay', '0'],
+  });
+  const folder = mkdtempSync(join(tmpdir(), 'sentinel-test-'));
+  const file = join(folder, 'sentinel.conf');
+  const lines = [
+    `monitor mymaster 127.0.0.1 ${master.port} 1`,
+    'down-after-milliseconds mymaster 500',
+    'failover-timeout mymaster 5000',
+  ];
+  writeFileSync(file, lines.map((line) => `sentinel ${line}\n`).join(''));
+  const sentinel = await RedisServer.start({ sentinelFile: file });
+  const deadline = performance.now() + START_MS;
+  while (!String(await sentinel.command('sentinel', 'master', 'mymaster')).includes('num-slaves,1')) {
+    if (performance.now() > deadline) throw new Error('the Sentinel finds no replica');
+    await delay(50);
+  }
+  return [sentinel, master, replica];
 }
 
 /** A port that was free a moment ago; Redis Cluster needs the one 10,000 above it too. */

@@ -1,0 +1,157 @@
+import { X509Certificate } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { loadConfig } from '../../src/config/load.ts';
+import { openStore } from '../../src/store/index.ts';
+import { keysOf } from '../../src/store/keys.ts';
+import type { Store } from '../../src/store/store.ts';
+import { describeWithRedis, RedisServer } from '../support/redis.ts';
+import {
+  claimed,
+  claimOf,
+  created,
+  entry,
+  entryOptions,
+  newSession,
+  resume,
+  SILENT,
+  snapshot,
+  WIDE,
+  withEntries,
+} from './store-sessions.ts';
+
+const CERTIFICATE = new URL('../fixtures/emulator/cert.pem', import.meta.url).pathname;
+const KEY = new URL('../fixtures/emulator/key.pem', import.meta.url).pathname;
+
+const opened: Store[] = [];
+afterEach(async () => {
+  for (const store of opened.splice(0)) await store.close();
+});
+
+/** A store as the gateway opens it, from the environment. */
+async function open(environment: Record<string, string>): Promise<Store> {
+  const store = await openStore(loadConfig(environment), WIDE, SILENT);
+  opened.push(store);
+  return store;
+}
+
+/** Every verb once, each with an effect. */
+async function useAll(store: Store): Promise<void> {
+  const key = `key ${Math.random()}`;
+  const earlier = newSession({ start: { key, attempt: 1 } });
+  await created(store, earlier);
+  const session = newSession({ start: { key, attempt: 2 } });
+  expect(await store.create(session)).toMatchObject({ ended: { sessionId: earlier.sessionId } });
+  for (let seq = 1; seq <= WIDE.journal.entries + 1; seq += 500) {
+    const whole = snapshot(session, claimOf(session), {
+      head: seq,
+      ends: [0],
+      entries: [{ ...entry(seq), startSample: 0 }],
+    });
+    expect(await store.rebuild(whole)).toEqual({ kind: 'ok' });
+  }
+  const { claim, head } = await claimed(store, session, { epoch: 7, lastSeq: 3, lastEnd: 3000 });
+  expect(await store.append(claim, entry(head + 1), entryOptions(head + 1))).toEqual({ kind: 'ok' });
+  expect(await store.update([{ claim, head: head + 1 }])).toEqual([{ kind: 'ok' }]);
+  expect(await store.stop(claim, head + 1, { reason: 'end', samples: 1, finals: 1 })).toEqual({ kind: 'ok' });
+  await store.remove(claim);
+  expect(await store.claim(resume(session))).toEqual({ kind: 'unknown' });
+}
+
+describe('without REDIS_URL', () => {
+  it('keeps the sessions in the process', async () => {
+    await useAll(await open({}));
+  });
+});
+
+describeWithRedis('access to Redis', () => {
+  let server: RedisServer;
+  beforeAll(async () => {
+    server = await RedisServer.start();
+  });
+  afterAll(() => server.stop());
+
+  it('uses the database and the prefix that it is given, and no other key', async () => {
+    const store = await open({ REDIS_URL: `${server.url}/3`, GATEWAY_REDIS_PREFIX: 'mine:' });
+    await withEntries(store, 1);
+    expect(await server.command('dbsize')).toBe(0);
+    const keys = await server.withClient(async (client) => {
+      await client.select(3);
+      return client.keys('*');
+    });
+    expect(keys).toHaveLength(1);
+    expect(keys.every((key) => key.startsWith('mine:{'))).toBe(true);
+  });
+
+  it('works as a user with no more rights than the README names', async () => {
+    const rights = '+eval +evalsha +info +hget +hset +hmget +hdel +del +pexpire +time'.split(' ');
+    await server.command('acl', 'setuser', 'gateway', 'on', '>p@ss:word', 'resetkeys', '~own:*', '-@all', ...rights);
+    const url = `redis://gateway:${encodeURIComponent('p@ss:word')}@127.0.0.1:${server.port}`;
+    await useAll(await open({ REDIS_URL: url, GATEWAY_REDIS_PREFIX: 'own:' }));
+    const stranger = await open({ REDIS_URL: url, GATEWAY_REDIS_PREFIX: 'foreign:' });
+    await expect(stranger.create(newSession())).rejects.toThrow(/NOPERM|ERR/);
+  });
+
+  it('keeps nothing for ever, no secret and no identity', async () => {
+    await server.command('flushall');
+    const secret = Buffer.from('the resume secret, which is none of the store’s business');
+    const store = await open({ REDIS_URL: server.url });
+    const session = newSession({
+      principal: 'https://issuer.example/alice',
+      start: { key: 'start-key-of-the-client', attempt: 4 },
+    });
+    await store.create(
+      newSession({ principal: session.principal, start: { key: 'start-key-of-the-client', attempt: 3 } }),
+    );
+    const claim = await created(store, session);
+    await store.append(claim, entry(1), entryOptions(1));
+    await store.stop(claim, 1, { reason: 'end', samples: 1, finals: 1 });
+    await store.rebuild(snapshot(newSession(), claimOf(newSession())));
+    const dump: Buffer[] = [];
+    await server.withClient(async (client) => {
+      for (const key of await client.keys('*')) {
+        expect(await client.pttl(key), key).toBeGreaterThan(0);
+        expect(await client.pttl(key), key).toBeLessThanOrEqual(WIDE.ttlMs);
+        dump.push(Buffer.from(key));
+        for (const [field, value] of Object.entries(await client.hgetallBuffer(key)))
+          dump.push(Buffer.from(field), value);
+      }
+    });
+    expect(dump.length).toBeGreaterThan(20);
+    const text = Buffer.concat(dump);
+    for (const word of [secret.toString(), 'alice', 'issuer.example', 'start-key-of-the-client']) {
+      expect(text.includes(word), word).toBe(false);
+    }
+    expect(text.includes(session.resumeHash)).toBe(true);
+    expect(text.includes(entry(1).data)).toBe(true);
+  });
+
+  it('has all keys of a session, and of all sessions of a start key, in one slot', async () => {
+    const start = { key: 'the same', attempt: 1 };
+    const ids = [newSession({ start }), newSession({ start })].map(({ sessionId }) => sessionId);
+    const keys = ids.flatMap((id) => Object.values(keysOf('p:', id)));
+    // A server without cluster mode does not say the slot; the hash tag is what decides it.
+    expect(new Set(keys.map((key) => /\{([^}]+)\}/.exec(key)?.[1])).size).toBe(1);
+    expect(new Set(keys).size).toBe(3);
+  });
+});
+
+describeWithRedis('access to Redis by TLS', () => {
+  let server: RedisServer;
+  beforeAll(async () => {
+    const files = ['--tls-cert-file', CERTIFICATE, '--tls-key-file', KEY, '--tls-ca-cert-file', CERTIFICATE];
+    server = await RedisServer.start({ args: ['--tls-auth-clients', 'no', ...files], tls: true });
+  });
+  afterAll(() => server.stop());
+
+  it('trusts the authority that it is given', async () => {
+    expect(new X509Certificate(readFileSync(CERTIFICATE)).subjectAltName).toContain('127.0.0.1');
+    await useAll(await open({ REDIS_URL: `rediss://127.0.0.1:${server.port}`, GATEWAY_REDIS_CA_FILE: CERTIFICATE }));
+  });
+
+  it('does not trust another', async () => {
+    const store = await open({ REDIS_URL: `rediss://127.0.0.1:${server.port}` });
+    expect(store.available).toBe(false);
+    await expect(store.create(newSession())).rejects.toThrow(/certificate/);
+  });
+});
