@@ -164,6 +164,17 @@ describe('a pool', () => {
     expect(reserve.usage().streams).toBe(1);
   });
 
+  test('says in the log which entry it was that broke a stream', async () => {
+    const fault = { kind: 'disconnect', afterAudioMs: 200 } as const;
+    const failing = await emulatorWith({ faults: [{ fault, rate: 1 }] });
+    const stream = await openStream(engineOn([{ name: 'eu-reserve', endpoint: failing.url }]));
+    const reading = readAll(stream);
+    await writeAll(stream, CHUNKS);
+    const lines: string[] = [];
+    pino({}, { write: (line: string) => void lines.push(line) }).warn({ err: (await reading).failure }, 'broke');
+    expect(lines.join('')).toContain('"entry":"eu-reserve"');
+  });
+
   test('does not try another entry for what is refused as it is', async () => {
     const account = { vocabularies: [] };
     const [one, other] = [await emulatorWith({ account }), await emulatorWith({ account })];

@@ -48,7 +48,6 @@ interface Member extends AwsPoolEntry {
 /** Amazon Transcribe streaming, in one region or account or in several. */
 export class AwsEngine implements Engine {
   readonly capabilities: EngineCapabilities;
-  readonly #log: Logger;
   readonly #timeouts: StreamTimeouts;
   readonly #members: readonly Member[];
   readonly #pool: Pool<Member>;
@@ -60,7 +59,6 @@ export class AwsEngine implements Engine {
   constructor(options: AwsEngineOptions) {
     const { framePath, log, maxStreamMs, observer } = options;
     this.capabilities = awsCapabilities(maxStreamMs);
-    this.#log = log;
     const startMs = Math.min(TIMEOUTS.startMs, (options.openTimeoutMs ?? Number.POSITIVE_INFINITY) / 2);
     this.#timeouts = { ...TIMEOUTS, startMs, ...options.timeouts };
     this.#members = options.pool.map((entry) => ({ ...entry, client: createClient(entry, framePath, log) }));
@@ -107,8 +105,8 @@ export class AwsEngine implements Engine {
       onClosed: (broken) => {
         this.#streams.delete(stream);
         if (broken === undefined) return;
+        broken.entry = member.name;
         circuit.broke(broken);
-        this.#log.debug({ entry: member.name, code: broken.code }, 'AWS stream broke');
       },
     });
     this.#streams.add(stream);

@@ -23,6 +23,8 @@ interface Verdict {
 export class AwsFailure extends GatewayError {
   readonly kind: FailureKind;
   readonly blamesEntry: boolean;
+  /** Name of the pool entry: the log of the session, which knows of none, shows it with the error. */
+  entry: string | undefined;
 
   constructor(kind: FailureKind, cause?: unknown) {
     const { code, retryable, message, blamesEntry } = VERDICTS[kind];
