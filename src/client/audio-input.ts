@@ -52,10 +52,10 @@ export class AudioInput {
       throw badUsage(`a sample rate is a whole number from ${MIN_RATE} to ${MAX_RATE} hertz`);
     }
     const resample = sampleRate !== this.#format.sampleRate;
-    if (audio instanceof Float32Array) {
+    if (isA<Float32Array>(audio, 'Float32Array')) {
       return resample ? this.#resample(audio, sampleRate) : joined(this.#resampledRest(), bytesOf(audio));
     }
-    if (audio instanceof Int16Array && resample) {
+    if (resample && isA<Int16Array>(audio, 'Int16Array')) {
       return this.#resample(
         Float32Array.from(audio, (sample) => sample / FULL_SCALE),
         sampleRate,
@@ -103,10 +103,16 @@ function badUsage(fault: string): TranscriptionError {
   return new TranscriptionError('bad_usage', `send: ${fault}.`);
 }
 
-/** The bytes themselves. Arrays from another realm, such as an iframe's, are told by what they have. */
-function viewOf(audio: Int16Array | Uint8Array | ArrayBuffer): Uint8Array {
-  if (ArrayBuffer.isView(audio)) return new Uint8Array(audio.buffer, audio.byteOffset, audio.byteLength);
-  if (Object.prototype.toString.call(audio) === '[object ArrayBuffer]') return new Uint8Array(audio);
+/** Arrays from another realm, such as an iframe's, are no instances of ours. */
+function isA<T>(audio: unknown, name: string): audio is T {
+  return Object.prototype.toString.call(audio) === `[object ${name}]`;
+}
+
+function viewOf(audio: AudioData): Uint8Array {
+  if (isA<Uint8Array>(audio, 'Uint8Array') || isA<Int16Array>(audio, 'Int16Array')) {
+    return new Uint8Array(audio.buffer, audio.byteOffset, audio.byteLength);
+  }
+  if (isA<ArrayBuffer>(audio, 'ArrayBuffer')) return new Uint8Array(audio);
   throw badUsage('audio is an Int16Array, Uint8Array, ArrayBuffer or Float32Array');
 }
 

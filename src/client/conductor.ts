@@ -1,4 +1,3 @@
-import { msToSamples } from '../protocol/audio.ts';
 import type {
   ConnectionLimits,
   DrainingEvent,
@@ -12,26 +11,19 @@ import type {
 import type { Coverage } from './coverage.ts';
 import { errorOf, TranscriptionError } from './errors.ts';
 import type { Queued, Retry } from './events.ts';
-import { Link, type LinkEvents } from './link.ts';
+import { Lifeline, type Phase } from './lifeline.ts';
+import type { LinkEvents } from './link.ts';
 import type { Settings } from './options.ts';
-import { Patience } from './patience.ts';
 import { judge } from './refusals.ts';
 import type { AudioRing } from './ring.ts';
 import { Sender } from './sender.ts';
 import type { SessionOutput } from './session.ts';
 import { Sessions } from './sessions.ts';
-import { Tokens } from './tokens.ts';
 
-/**
- * - `idle`: nothing was begun.
- * - `waiting`: until the next attempt.
- * - `connecting`: a connection is being made.
- * - `asking`: a start or a resume was sent.
- * - `queued`: the server will say when a place is free.
- * - `live`: audio goes out.
- * - `ended`: nothing happens any more.
- */
-export type Phase = 'idle' | 'waiting' | 'connecting' | 'asking' | 'queued' | 'live' | 'ended';
+/** Reasons of an end that is the session's and not the transcription's. */
+const UNWANTED_ENDS = new Set(['draining', 'error']);
+/** Share of the time for leaving a draining gateway in which it is left; the rest is for the connection to another. */
+const LEAVE_WITHIN = 0.8;
 
 interface ConductorOutput extends SessionOutput {
   phase(phase: Phase): void;
@@ -56,27 +48,30 @@ interface ConductorOptions {
 /**
  * Keeps a session of the gateway under the audio: connects, starts or resumes, and begins again when a connection or a
  * session is lost. It has one connection at a time; a resume is always sent on a fresh one, when nothing of an earlier
- * one can be heard any more. `#moveTo` is the one writer of the phase.
+ * one can be heard any more.
  */
 export class Conductor {
   readonly sender: Sender;
   readonly #options: ConductorOptions;
-  readonly #patience: Patience;
-  readonly #tokens: Tokens;
+  readonly #line: Lifeline;
   readonly #sessions: Sessions;
-  #phase: Phase = 'idle';
-  #link: Link | undefined;
   #limits: Partial<ConnectionLimits> = {};
   /** The highest used; starts and resumes share one count. */
   #attempt = 0;
   #stopping = false;
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  #paused = false;
 
   constructor(options: ConductorOptions) {
     const { coverage, output, ring, settings } = options;
     this.#options = options;
-    this.#patience = new Patience(settings.backoff);
-    this.#tokens = new Tokens(settings.token);
+    this.#line = new Lifeline(settings, {
+      link: () => this.#events(),
+      dropped: () => {
+        this.sender.detach();
+        ring.pinned = false;
+      },
+      phase: (phase) => output.phase(phase),
+    });
     this.#sessions = new Sessions({ ring, coverage, ...settings.format, output });
     this.sender = new Sender(ring, coverage, settings.format.sampleRate, {
       hole: () => this.#resumeForRepair('A chunk that the gateway needs is not held any more.'),
@@ -86,7 +81,7 @@ export class Conductor {
   }
 
   get phase(): Phase {
-    return this.#phase;
+    return this.#line.phase;
   }
 
   /** Sessions of the gateway so far. */
@@ -95,7 +90,7 @@ export class Conductor {
   }
 
   begin(): void {
-    void this.#connect();
+    this.#line.connect();
   }
 
   /** Audio was added to the ring. */
@@ -108,39 +103,41 @@ export class Conductor {
   stop(): void {
     this.#stopping = true;
     this.sender.stop();
+    if (this.phase === 'waiting' && this.#isIdle()) this.#finish(undefined);
+  }
+
+  /** After the audio recorded so far the session is parked. */
+  pause(): void {
+    this.#paused = true;
+    this.sender.pause();
+  }
+
+  unpause(): void {
+    this.#paused = false;
+    this.sender.unpause();
+    if (this.phase === 'waiting') this.#line.connect();
+  }
+
+  /** Does not wait for the next attempt. */
+  retryNow(): void {
+    if (this.phase === 'waiting' && !this.#isIdle()) this.#line.connect();
   }
 
   /** Ends at once, with whatever came so far. */
   close(error: TranscriptionError): void {
-    this.#link?.emit('stop_transcription');
+    this.#line.link?.emit('stop_transcription');
     this.#fail(error);
-  }
-
-  async #connect(): Promise<void> {
-    this.#moveTo('connecting');
-    let token: string | undefined;
-    try {
-      token = await this.#tokens.get();
-    } catch (error) {
-      this.#lost(error as TranscriptionError);
-      return;
-    }
-    if (this.#phase !== 'connecting') return;
-    const { socket, unresponsiveMs, url } = this.#options.settings;
-    this.#link = new Link({ url, token, socket, unresponsiveMs }, this.#events());
-    this.#link.owe();
   }
 
   #events(): LinkEvents {
     return {
       connected: (event) => {
-        this.#link?.settle();
-        if (event.protocol !== 2) {
-          this.#fail(new TranscriptionError('unsupported_server', 'The server speaks version 1 of the protocol only.'));
-          return;
-        }
+        if (this.phase !== 'connecting') return;
+        this.#line.link?.settle();
         this.#limits = event.limits ?? {};
-        this.#ask();
+        if (event.protocol === 2) this.#ask();
+        else
+          this.#fail(new TranscriptionError('unsupported_server', 'The server speaks version 1 of the protocol only.'));
       },
       transcription_started: (event) => this.#started(event),
       transcription_queued: (event) => this.#queued(event),
@@ -170,20 +167,20 @@ export class Conductor {
   /** Starts a session, or resumes the one there is. */
   #ask(): void {
     const { ring, settings, startKey } = this.#options;
-    this.#moveTo('asking');
+    this.#line.moveTo('asking');
     this.#attempt += 1;
-    this.#link?.owe();
+    this.#line.link?.owe();
     if (this.#sessions.current !== undefined) {
       ring.pinned = true;
-      this.#link?.emit('resume_transcription', this.#sessions.current.resumeMessage(this.#attempt));
+      this.#line.link?.emit('resume_transcription', this.#sessions.current.resumeMessage(this.#attempt));
       return;
     }
     const message = { ...settings.start, start_key: startKey, attempt: this.#attempt, acks: true };
-    this.#link?.emit('start_transcription', message);
+    this.#line.link?.emit('start_transcription', message);
   }
 
   #started(event: StartedEvent): void {
-    if (this.#phase !== 'asking' && this.#phase !== 'queued') return;
+    if (this.phase !== 'asking' && this.phase !== 'queued') return;
     const session = this.#sessions.of(event);
     session.sawEpoch(event.epoch);
     const timeline = session.timeline ?? session.begin();
@@ -191,11 +188,11 @@ export class Conductor {
   }
 
   #queued(event: QueuedEvent): void {
-    if (this.#phase !== 'asking' && this.#phase !== 'queued') return;
+    if (this.phase !== 'asking' && this.phase !== 'queued') return;
     this.#sessions.of(event).sawEpoch(event.epoch);
-    this.#link?.settle();
+    this.#line.link?.settle();
     this.#options.ring.pinned = false;
-    this.#moveTo('queued');
+    this.#line.moveTo('queued');
     this.#options.output.queued({ position: event.position, etaMs: event.eta_ms });
   }
 
@@ -216,52 +213,47 @@ export class Conductor {
 
   #goLive(from: number): void {
     const { ring } = this.#options;
-    const { link, session } = { link: this.#link, session: this.#sessions.current };
+    const { link } = this.#line;
+    const session = this.#sessions.current;
     if (link === undefined || session?.timeline === undefined) return;
     ring.pinned = false;
     link.settle();
-    this.#tokens.accepted();
-    this.#moveTo('live');
+    this.#line.moveTo('live');
     this.sender.attach(link, session.timeline, from, session.resumable, this.#limits);
   }
 
   /** A live entry shows that the connection works; replayed ones come before the session does. */
   #noteEntry(event: { replayed?: boolean }): void {
-    if (this.#phase === 'live' && event.replayed !== true) this.#patience.healthy();
+    if (this.phase === 'live' && event.replayed !== true) this.#line.healthy();
   }
 
   /** Something does not fit and a resume says what we have. If that does not help, the session is not worth more. */
   #resumeForRepair(reason: string): void {
     const error = new TranscriptionError('internal', reason);
-    if (this.#patience.mayRepair()) this.#lost(error);
+    if (this.#line.mayRepair()) this.#lost(error);
     else this.#gone(error);
   }
 
   #stopped(event: StoppedEvent): void {
     const session = this.#sessions.current;
     if (session === undefined || !this.#sessions.isOurs(event)) return;
-    const { ring, settings } = this.#options;
-    // What a session received before it was stopped has its entries now.
-    const base = session.timeline?.base.samples ?? ring.oldest.offset;
-    const heard = base + msToSamples(event.audio_ms ?? 0, settings.format.sampleRate);
-    if (event.reason !== 'draining' || (this.#stopping && this.sender.stopSent)) {
+    const wanted = this.#stopping && (this.sender.stopSent || event.reason === 'client_stop');
+    if (wanted ? event.reason !== 'error' : !UNWANTED_ENDS.has(event.reason ?? '')) {
       this.#finish(event);
       return;
     }
-    session.completed(Math.max(this.sender.received, heard));
-    this.#gone(new TranscriptionError('draining', 'The gateway is shutting down and has ended the session.'));
+    // A session that was ended in good order has entries for all that it received; one that failed has not.
+    if (event.reason === 'draining') session.completed(this.sender.received, event.audio_ms);
+    this.#gone(
+      new TranscriptionError('draining', 'The gateway has ended the session; the transcription goes on in another.'),
+    );
   }
 
   #draining(event: DrainingEvent): void {
     // Without resume it is better to stay: the server sends the last finals itself.
     if (this.#sessions.current?.resumable !== true) return;
-    const within = Math.max(0, event.reconnect_within_ms);
-    const delay = Math.random() * Math.min(within, event.jitter_ms ?? within);
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => {
-      this.#disconnect();
-      void this.#connect();
-    }, delay);
+    const within = Math.max(0, event.reconnect_within_ms * LEAVE_WITHIN);
+    this.#line.moveWithin(Math.min(within, event.jitter_ms ?? within));
   }
 
   #takenOver(event: TakenOverEvent): void {
@@ -282,7 +274,7 @@ export class Conductor {
     if (this.#sessions.current !== undefined && !this.#sessions.isOurs(event)) return;
     const error = errorOf(event);
     const { exclusive } = this.#options.settings;
-    const verdict = judge(event, { live: this.#phase === 'live', attempt: this.#attempt, exclusive });
+    const verdict = judge(event, { live: this.phase === 'live', attempt: this.#attempt, exclusive });
     switch (verdict.kind) {
       case 'nothing':
         return;
@@ -305,7 +297,7 @@ export class Conductor {
   }
 
   #unauthorized(error: TranscriptionError): void {
-    if (this.#tokens.refuse()) this.#retry(error);
+    if (this.#line.refuseToken()) this.#retry(error);
     else this.#fail(error);
   }
 
@@ -322,31 +314,23 @@ export class Conductor {
   }
 
   #retry(error: TranscriptionError): void {
-    if (this.#phase === 'ended') return;
-    this.#disconnect();
-    const { coverage, output, ring } = this.#options;
+    if (this.phase === 'ended') return;
     this.#sessions.connectionLost();
-    if (this.#sessions.current === undefined && this.#stopping && coverage.position >= ring.end) {
-      this.#finish(undefined);
+    if (this.#isIdle()) {
+      if (this.#stopping) this.#finish(undefined);
+      else this.#line.rest();
       return;
     }
-    const delayMs = this.#patience.next(error);
-    if (delayMs === undefined) {
-      this.#fail(error);
-      return;
-    }
-    this.#moveTo('waiting');
-    this.#timer = setTimeout(() => void this.#connect(), delayMs);
-    output.retry({ error, delayMs });
+    const delayMs = this.#line.retry(error);
+    if (delayMs === undefined) this.#fail(error);
+    else this.#options.output.retry({ error, delayMs });
   }
 
-  #disconnect(): void {
-    clearTimeout(this.#timer);
-    this.#patience.down();
-    this.sender.detach();
-    this.#link?.close();
-    this.#link = undefined;
-    this.#options.ring.pinned = false;
+  /** There is no session, and nothing that one would be for: neither kept audio nor any to come. */
+  #isIdle(): boolean {
+    const { coverage, ring } = this.#options;
+    const wantsNone = this.#stopping || this.#paused;
+    return wantsNone && this.#sessions.current === undefined && coverage.position >= ring.end;
   }
 
   #finish(event: StoppedEvent | undefined): void {
@@ -358,17 +342,8 @@ export class Conductor {
   }
 
   #end(): boolean {
-    if (this.#phase === 'ended') return false;
-    this.#disconnect();
-    this.#moveTo('ended');
+    const ends = this.#line.end();
     this.sender.release();
-    return true;
-  }
-
-  #moveTo(phase: Phase): void {
-    if (this.#phase === phase) return;
-    this.#phase = phase;
-    if (phase === 'live' || phase === 'queued') this.#patience.up();
-    this.#options.output.phase(phase);
+    return ends;
   }
 }

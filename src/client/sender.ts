@@ -8,7 +8,10 @@ import { Pacer } from './pacer.ts';
 import type { AudioRing, RingChunk } from './ring.ts';
 import type { Timeline } from './timeline.ts';
 
-/** Chunks on their way to a gateway that paces by its replies: two seconds. */
+/**
+ * Chunks on their way without a reply: two seconds. The replies are the gateway's pace, and on a slow uplink a longer
+ * queue would hold up the answers to its pings, which are all that tells it that we live.
+ */
 const REPLY_WINDOW = 20;
 /** Wait after a refusal that names none, in milliseconds. */
 const REFUSAL_WAIT_MS = 500;
@@ -88,7 +91,7 @@ export class Sender {
       timeline,
       resumable,
       unacked: unacked_ms === undefined || !resumable ? Infinity : msToSamples(unacked_ms, this.#sampleRate),
-      window: resumable && unacked_ms !== undefined ? Infinity : Math.min(REPLY_WINDOW, backlogWindow),
+      window: Math.min(REPLY_WINDOW, backlogWindow),
       pacer: catch_up === undefined ? undefined : new Pacer(this.#sampleRate, catch_up, now()),
       catchUpTo: this.#ring.last,
       waiting: 0,

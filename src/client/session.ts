@@ -1,3 +1,4 @@
+import { msToSamples } from '../protocol/audio.ts';
 import type { ResumeMessage } from '../protocol/client-messages.ts';
 import type { AudioAckEvent, GapEvent, ResultEvent } from '../protocol/events.ts';
 import type { Coverage } from './coverage.ts';
@@ -154,10 +155,15 @@ export class ClientSession {
     ring.forget(coverage.acked);
   }
 
-  /** The session has ended in good order: all that it received up to a position is covered. */
-  completed(position: number): void {
-    const { coverage, ring } = this.#options;
-    coverage.acknowledge(Math.min(position, ring.end));
+  /**
+   * The session has ended in good order: all that it received is covered.
+   * @param received samples of the transcription that it has surely received
+   * @param audioMs what it says to have received, in milliseconds
+   */
+  completed(received: number, audioMs = 0): void {
+    const { coverage, ring, sampleRate } = this.#options;
+    const said = (this.#timeline?.base.samples ?? 0) + msToSamples(audioMs, sampleRate);
+    coverage.acknowledge(Math.min(Math.max(received, said), ring.end));
     ring.forget(coverage.acked);
   }
 
@@ -168,8 +174,9 @@ export class ClientSession {
    */
   forgetSilence(received: number): void {
     if (this.resumable || this.#partialOpen) return;
-    const { ring, sampleRate } = this.#options;
-    this.completed(Math.min(received, ring.end - (SILENCE_AFTER_MS * sampleRate) / 1000));
+    const { coverage, ring, sampleRate } = this.#options;
+    coverage.acknowledge(Math.min(received, ring.end - msToSamples(SILENCE_AFTER_MS, sampleRate)));
+    ring.forget(coverage.acked);
   }
 
   #take(seq: number, event: { epoch?: number; replayed?: boolean }, end: number, coversMissing: boolean) {

@@ -2,12 +2,13 @@ import { frameBytes } from '../protocol/audio.ts';
 import type { StoppedEvent } from '../protocol/events.ts';
 import { type AudioData, AudioInput } from './audio-input.ts';
 import { now } from './clock.ts';
-import { Conductor, type Phase } from './conductor.ts';
+import { Conductor } from './conductor.ts';
 import { Coverage } from './coverage.ts';
 import { Emitter } from './emitter.ts';
 import { EntryReader } from './entry-reader.ts';
 import { TranscriptionError } from './errors.ts';
 import type { Entry, Summary, TranscriptionEvents, TranscriptionState } from './events.ts';
+import type { Phase } from './lifeline.ts';
 import { type Settings, settingsOf, type TranscriptionOptions } from './options.ts';
 import { randomKey } from './random.ts';
 import { AudioRing } from './ring.ts';
@@ -44,6 +45,7 @@ export class Transcription extends Emitter<TranscriptionEvents> implements Async
   #finals = 0;
   #gaps = 0;
   #lostSamples = 0;
+  #stopListening: () => void = () => undefined;
   #outcome: { readonly error: TranscriptionError | undefined } | undefined;
 
   /** @throws TranscriptionError `no_random`; see `TranscriptionOptions.random` */
@@ -84,6 +86,7 @@ export class Transcription extends Emitter<TranscriptionEvents> implements Async
    */
   start(): Promise<void> {
     if (this.#state !== 'idle') return Promise.reject(new TranscriptionError('bad_usage', 'start: called before.'));
+    this.#stopListening = onNetworkBack(() => this.retryNow());
     this.#conductor.begin();
     return this.#started.promise;
   }
@@ -108,15 +111,23 @@ export class Transcription extends Emitter<TranscriptionEvents> implements Async
     if (this.#paused || this.#stopping || this.#outcome !== undefined) return;
     this.#record(this.#input.flush());
     this.#paused = true;
-    this.#conductor.sender.pause();
+    this.#conductor.pause();
     this.#updateState();
   }
 
   unpause(): void {
     if (!this.#paused) return;
     this.#paused = false;
-    this.#conductor.sender.unpause();
+    this.#conductor.unpause();
     this.#updateState();
+  }
+
+  /**
+   * Does not wait for the next attempt to connect: call it when the network is back or the application is in the
+   * foreground again. Browsers that tell so by `online` need no call.
+   */
+  retryNow(): void {
+    this.#conductor.retryNow();
   }
 
   /**
@@ -222,6 +233,7 @@ export class Transcription extends Emitter<TranscriptionEvents> implements Async
 
   #settle(error: TranscriptionError | undefined): void {
     this.#outcome = { error };
+    this.#stopListening();
     for (const reader of this.#readers) reader.end(error);
     this.#readers.clear();
     this.#updateState();
@@ -243,4 +255,15 @@ function promiseParts<T>() {
   });
   promise.catch(() => undefined);
   return { promise, resolve, reject };
+}
+
+/** Listens where the platform can tell that the network is back. Returns a function that ends it. */
+function onNetworkBack(listener: () => void): () => void {
+  const { addEventListener, removeEventListener } = globalThis as {
+    addEventListener?: (name: string, listener: () => void) => void;
+    removeEventListener?: (name: string, listener: () => void) => void;
+  };
+  if (typeof addEventListener !== 'function' || typeof removeEventListener !== 'function') return () => undefined;
+  addEventListener.call(globalThis, 'online', listener);
+  return () => removeEventListener.call(globalThis, 'online', listener);
 }

@@ -142,12 +142,15 @@ describe('resume', () => {
 
   it('is given up for a new session when it does not help', async () => {
     const { client, model } = await serverAndClient();
-    await client.start();
     const skipped = { text: 'out of turn', is_partial: false, seq: 3, start_sample: 0, end_sample: 1 };
-    const nag = setInterval(() => model.emitToAll('transcription_result', skipped), 5);
-    await expect.poll(() => model.all('start_transcription').length).toBeGreaterThan(1);
-    clearInterval(nag);
-    expect(model.all('resume_transcription').length).toBeGreaterThanOrEqual(3);
+    client.on('state', ({ state }) => {
+      if (state === 'live' && model.all('start_transcription').length === 1)
+        model.emitToAll('transcription_result', skipped);
+    });
+    await client.start();
+    await expect.poll(() => model.all('start_transcription')).toMatchObject([{ attempt: 1 }, { attempt: 5 }]);
+    expect(model.all('resume_transcription')).toHaveLength(3);
+    await expect(client.stop()).resolves.toMatchObject({ sessions: 2 });
   });
 
   it('is refused for good when another device has a higher attempt', async () => {
@@ -411,6 +414,62 @@ describe('pause', () => {
     await client.stop();
     expect(isClean(accountOf(audio, entries))).toBe(true);
     expect(orderFaults(audio, entries)).toEqual([]);
+  });
+});
+
+describe('a pause without a session', () => {
+  it('connects to none until it ends', async () => {
+    const { client, entries, model } = await serverAndClient();
+    const audio = codedAudio({ utterances: 2, blocks: 20, silentBlocks: 5 });
+    await client.start();
+    client.send(audio.pcm.subarray(0, 30 * 640));
+    client.pause();
+    await expect.poll(() => model.all('pause_transcription').length).toBe(1);
+    model.forget();
+    await expect.poll(() => model.all('resume_transcription').length).toBe(1);
+    await expect.poll(() => model.connections).toBe(0);
+    expect(client.state).toBe('paused');
+    expect(model.all('start_transcription')).toHaveLength(1);
+    client.unpause();
+    client.send(audio.pcm.subarray(30 * 640));
+    await expect(client.stop()).resolves.toMatchObject({ sessions: 2, gaps: 0 });
+    expect(isClean(accountOf(audio, entries))).toBe(true);
+    expect(orderFaults(audio, entries)).toEqual([]);
+  });
+});
+
+describe('retryNow', () => {
+  it('does not wait for the next attempt', async () => {
+    const { client, model } = await serverAndClient({}, { backoff: { initialMs: 60_000, maxMs: 60_000 } });
+    await client.start();
+    model.cut();
+    await expect.poll(() => client.state).toBe('resuming');
+    client.retryNow();
+    await expect.poll(() => client.state).toBe('live');
+  });
+});
+
+describe('a session that the server ends', () => {
+  it('is followed by another when it failed or its server shuts down', async () => {
+    for (const reason of ['error', 'draining']) {
+      const { client, entries, model } = await serverAndClient();
+      const audio = speech(11, 6);
+      await client.start();
+      await speak(client, audio.pcm, (chunk) => {
+        if (chunk === 12) model.end(reason);
+      });
+      await expect(client.stop()).resolves.toMatchObject({ sessions: 2, reason: 'client_stop' });
+      expect(isClean(accountOf(audio, entries))).toBe(true);
+      expect(orderFaults(audio, entries)).toEqual([]);
+    }
+  });
+
+  it('is the end when no other would be better', async () => {
+    const { client, model } = await serverAndClient();
+    await client.start();
+    model.end('duration_exceeded');
+    await expect.poll(() => client.state).toBe('stopped');
+    await expect(client.stop()).resolves.toMatchObject({ reason: 'duration_exceeded' });
   });
 });
 

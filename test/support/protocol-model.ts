@@ -178,6 +178,17 @@ export class ProtocolModel {
     for (const socket of this.#sockets) socket.emit(event, data);
   }
 
+  /** Ends the only session: with a flush of what was heard, unless it failed. */
+  end(reason: string): void {
+    const record = this.#only();
+    const { live } = record;
+    if (live === undefined) return;
+    if (reason !== 'error') this.#final(record, live);
+    this.#stopped(record, live, reason);
+    live.socket?.emit('transcription_stopped', record.stopped);
+    live.socket = undefined;
+  }
+
   /** Another device claims the only session. */
   takeOver(attempt = 1_000): void {
     const record = this.#only();
@@ -513,6 +524,19 @@ export class ProtocolModel {
     record.live = undefined;
   }
 
+  #stopped(record: SessionRecord, live: Live, reason: string): void {
+    record.stopped = {
+      status: 'stopped',
+      message: 'Transcription stopped',
+      session_id: record.id,
+      reason,
+      last_seq: record.head,
+      durable: live.uncommitted === 0,
+      audio_ms: Math.floor(live.position / 16),
+      finals: record.entries.length,
+    };
+  }
+
   #stop(socket: Socket, data: StopMessage): void {
     const record = this.#recordOf(socket);
     const live = record?.live;
@@ -526,16 +550,7 @@ export class ProtocolModel {
     }
     this.#final(record, live);
     if (record.live !== live) return;
-    record.stopped = {
-      status: 'stopped',
-      message: 'Transcription stopped',
-      session_id: record.id,
-      reason: 'client_stop',
-      last_seq: record.head,
-      durable: live.uncommitted === 0,
-      audio_ms: Math.floor(live.position / 16),
-      finals: record.entries.length,
-    };
+    this.#stopped(record, live, 'client_stop');
     if (this.#strikes('stop', live.socket) !== undefined) return;
     live.socket?.emit('transcription_stopped', record.stopped);
     live.socket = undefined;

@@ -1,0 +1,55 @@
+import type { TranscriptionError } from './errors.ts';
+import { Link, type LinkEvents } from './link.ts';
+import type { Settings } from './options.ts';
+import { Tokens } from './tokens.ts';
+
+/** Makes connections, one at a time. */
+export class Dialer {
+  readonly #settings: Settings;
+  readonly #tokens: Tokens;
+  #link: Link | undefined;
+  #calls = 0;
+
+  constructor(settings: Settings) {
+    this.#settings = settings;
+    this.#tokens = new Tokens(settings.token);
+  }
+
+  /** The present connection. */
+  get link(): Link | undefined {
+    return this.#link;
+  }
+
+  /** Connects with a token; the events tell what becomes of it. */
+  dial(events: LinkEvents): void {
+    this.hangUp();
+    const call = this.#calls;
+    const { socket, unresponsiveMs, url } = this.#settings;
+    this.#tokens.get().then(
+      (token) => {
+        if (call !== this.#calls) return;
+        this.#link = new Link({ url, token, socket, unresponsiveMs }, events);
+        this.#link.owe();
+      },
+      (error: TranscriptionError) => {
+        if (call === this.#calls) events.closed(error);
+      },
+    );
+  }
+
+  /** Nothing of the connection, or of the attempt, is heard any more. */
+  hangUp(): void {
+    this.#calls += 1;
+    this.#link?.close();
+    this.#link = undefined;
+  }
+
+  /** The gateway said `unauthorized`. Returns whether another token may help. */
+  refuseToken(): boolean {
+    return this.#tokens.refuse();
+  }
+
+  acceptToken(): void {
+    this.#tokens.accepted();
+  }
+}

@@ -1,0 +1,114 @@
+import { Dialer } from './dialer.ts';
+import type { TranscriptionError } from './errors.ts';
+import type { Link, LinkEvents } from './link.ts';
+import type { Settings } from './options.ts';
+import { Patience } from './patience.ts';
+
+/**
+ * - `idle`: nothing was begun.
+ * - `waiting`: until the next attempt, or until there is something to connect for.
+ * - `connecting`: a connection is being made.
+ * - `asking`: a start or a resume was sent.
+ * - `queued`: the server will say when a place is free.
+ * - `live`: audio goes out.
+ * - `ended`: nothing happens any more.
+ */
+export type Phase = 'idle' | 'waiting' | 'connecting' | 'asking' | 'queued' | 'live' | 'ended';
+
+interface LifelineEvents {
+  /** What a new connection reports to. */
+  link(): LinkEvents;
+  /** The connection is let go. */
+  dropped(): void;
+  phase(phase: Phase): void;
+}
+
+/** The connection and the waits between one and the next. `moveTo` is the one writer of the phase. */
+export class Lifeline {
+  readonly #events: LifelineEvents;
+  readonly #dialer: Dialer;
+  readonly #patience: Patience;
+  #phase: Phase = 'idle';
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(settings: Settings, events: LifelineEvents) {
+    this.#events = events;
+    this.#dialer = new Dialer(settings);
+    this.#patience = new Patience(settings.backoff);
+  }
+
+  get phase(): Phase {
+    return this.#phase;
+  }
+
+  get link(): Link | undefined {
+    return this.#dialer.link;
+  }
+
+  /** Connects at once; an earlier connection is let go. */
+  connect(): void {
+    this.#drop();
+    this.moveTo('connecting');
+    this.#dialer.dial(this.#events.link());
+  }
+
+  /** Lets the connection go and makes another within a time, in milliseconds, at a random moment. */
+  moveWithin(ms: number): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.connect(), Math.random() * ms);
+  }
+
+  /** Lets the connection go and makes another after a wait. Returns the milliseconds; undefined when it is time to give up. */
+  retry(error: TranscriptionError): number | undefined {
+    this.#drop();
+    const delayMs = this.#patience.next(error);
+    if (delayMs === undefined) return undefined;
+    this.moveTo('waiting');
+    this.#timer = setTimeout(() => this.connect(), delayMs);
+    return delayMs;
+  }
+
+  /** Lets the connection go until somebody connects. */
+  rest(): void {
+    this.#drop();
+    this.moveTo('waiting');
+  }
+
+  /** Returns false if it had ended before. */
+  end(): boolean {
+    if (this.#phase === 'ended') return false;
+    this.#drop();
+    this.moveTo('ended');
+    return true;
+  }
+
+  moveTo(phase: Phase): void {
+    if (this.#phase === phase || this.#phase === 'ended') return;
+    this.#phase = phase;
+    if (phase === 'live') this.#dialer.acceptToken();
+    if (phase === 'live' || phase === 'queued') this.#patience.up();
+    this.#events.phase(phase);
+  }
+
+  /** The connection does what it is for. */
+  healthy(): void {
+    this.#patience.healthy();
+  }
+
+  /** Whether one more repair of the session is worth it. */
+  mayRepair(): boolean {
+    return this.#patience.mayRepair();
+  }
+
+  /** The gateway said `unauthorized`. Returns whether another token may help. */
+  refuseToken(): boolean {
+    return this.#dialer.refuseToken();
+  }
+
+  #drop(): void {
+    clearTimeout(this.#timer);
+    this.#patience.down();
+    this.#dialer.hangUp();
+    this.#events.dropped();
+  }
+}
