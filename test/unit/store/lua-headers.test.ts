@@ -1,0 +1,154 @@
+import { describe, expect, it } from 'vitest';
+import { RedisStore } from '../../../src/store/redis.ts';
+import type { Reply, ScriptRunner } from '../../../src/store/redis-link.ts';
+import { loadScripts, SCRIPT_NAMES, type ScriptName, scriptText } from '../../../src/store/scripts.ts';
+import { StoreUnavailableError } from '../../../src/store/store.ts';
+import { claimOf, entry, entryOptions, newSession, resume, snapshot, WIDE } from '../../contract/store-sessions.ts';
+
+/** What a header says: so many by number, then so many for each of several things. */
+interface Listed {
+  readonly fixed: number;
+  readonly each: number;
+}
+
+interface Header {
+  readonly keys: Listed;
+  readonly args: Listed;
+  /** Each answer as its words: the kind, then a name for each value. */
+  readonly answers: readonly (readonly string[])[];
+}
+
+function headerOf(name: ScriptName): Header {
+  const text = /^--\[\[\n([\s\S]*?)\n\]\]/.exec(scriptText(name))?.[1] ?? '';
+  const [inputs = '', returns = ''] = text.split(/\nReturns[^\n]*\n/);
+  const listed = (what: string): Listed => {
+    const marks = [...inputs.matchAll(new RegExp(`^${what}\\[(\\+?)(\\d+)\\] \\S`, 'gm'))];
+    const numbers = (plus: string) => marks.filter(([, sign]) => sign === plus).map(([, , number]) => Number(number));
+    for (const list of [numbers(''), numbers('+')]) expect(list, name).toEqual(list.map((_, at) => at + 1));
+    return { fixed: numbers('').length, each: numbers('+').length };
+  };
+  const answers = [...returns.matchAll(/^ {2}([a-z_]+(?: [A-Z]+(?:\.\.\.)?)*)(?: |$)/gm)].map(([, words = '']) =>
+    words.split(' '),
+  );
+  return { keys: listed('KEYS'), args: listed('ARGV'), answers };
+}
+
+/** What follows the header, without comments. */
+function bodyOf(name: ScriptName): string {
+  return scriptText(name)
+    .replace(/^--\[\[[\s\S]*?\]\]/, '')
+    .replace(/--.*$/gm, '');
+}
+
+interface Call {
+  readonly name: ScriptName;
+  readonly keys: number;
+  readonly args: number;
+}
+
+/** Notes every call and gives the answer that it is told. */
+function recorder(reply: () => Reply): { store: RedisStore; calls: Call[] } {
+  const calls: Call[] = [];
+  const runner: ScriptRunner = {
+    run: async (name, keys, args) => {
+      calls.push({ name, keys: keys.length, args: args.length });
+      return reply();
+    },
+    available: true,
+    isCluster: false,
+    onAvailability: () => () => undefined,
+    close: () => undefined,
+  };
+  return { store: new RedisStore(runner, 'p:', WIDE), calls };
+}
+
+const session = newSession({ start: { key: 'key', attempt: 1 } });
+const claim = claimOf(session);
+/** How often things are repeated in a call of each verb. */
+const TIMES = 3;
+const VERBS: Readonly<Record<ScriptName, (store: RedisStore) => Promise<unknown>>> = {
+  create: (store) => store.create(session),
+  claim: (store) => store.claim(resume(session)),
+  append: (store) => store.append(claim, entry(1), entryOptions(1)),
+  stop: (store) => store.stop(claim, 1, { reason: 'end', samples: 1, finals: 1 }),
+  update: (store) => store.update(Array.from({ length: TIMES }, () => ({ claim, head: 1 }))),
+  rebuild: (store) =>
+    store.rebuild(snapshot(session, claim, { head: TIMES, ends: [3], entries: [1, 2, 3].map((seq) => entry(seq)) })),
+  remove: (store) => store.remove(claim),
+};
+
+describe.each(SCRIPT_NAMES)('the header of %s.lua', (name) => {
+  const header = headerOf(name);
+  const body = bodyOf(name);
+
+  it('says what it does and lists every answer', () => {
+    expect(scriptText(name)).toMatch(/^--\[\[\n[A-Z][^\n]+\.\n/);
+    expect(header.answers.length).toBeGreaterThan(1);
+  });
+
+  it('lists the keys and arguments of the call', async () => {
+    const { calls, store } = recorder(() => [Buffer.from('ok')]);
+    await VERBS[name](store).catch((error: unknown) => expect(error).toBeInstanceOf(StoreUnavailableError));
+    const count = ({ each, fixed }: Listed) => fixed + each * TIMES;
+    expect(calls).toEqual([{ name, keys: count(header.keys), args: count(header.args) }]);
+  });
+
+  it('lists the keys and arguments that the script uses, and no more', () => {
+    for (const [what, { each, fixed }] of [
+      ['KEYS', header.keys],
+      ['ARGV', header.args],
+    ] as const) {
+      const used = [...body.matchAll(new RegExp(`\\b${what}\\[(\\d+)\\]`, 'g'))].map(([, number]) => Number(number));
+      expect([...new Set(used)].sort((a, b) => a - b)).toEqual(Array.from({ length: fixed }, (_, at) => at + 1));
+      // Those that repeat are reached by a computed index.
+      expect(new RegExp(`\\b${what}(\\[[^\\]\\d]*\\w*[^\\]]*[-+*][^\\]]*\\]|, \\d+ \\*|\\[at)`).test(body), what).toBe(
+        each > 0,
+      );
+    }
+  });
+
+  it('lists the answers that the script gives, and no more', () => {
+    const given = [...body.matchAll(/\{ '([a-z_]+)'/g)].map(([, kind = '']) => kind);
+    const listed = header.answers.map(([kind = '']) => kind);
+    expect([...new Set(given)].sort()).toEqual([...new Set(listed)].sort());
+    // How many values follow a kind: not for `claimed`, whose list is built up.
+    for (const [, kind = '', values = ''] of body.matchAll(/return \{ '([a-z_]+)'([^}]*)\}/g)) {
+      // Commas within a call part its arguments.
+      const flat = values.replace(/\([^()]*\)/g, '').replace(/\([^()]*\)/g, '');
+      const count = flat.split(',').filter((value) => value.trim() !== '').length;
+      expect(
+        header.answers.filter(([first]) => first === kind).map((words) => words.length - 1),
+        kind,
+      ).toContain(count);
+    }
+  });
+
+  it('lists answers that the store understands', async () => {
+    for (const [kind = '', ...values] of header.answers) {
+      const words = values.filter((value) => !value.endsWith('...')).map(() => Buffer.from('1'));
+      const answer = [Buffer.from(kind), ...words];
+      const { store } = recorder(() => (name === 'update' ? Array.from({ length: TIMES }, () => answer) : answer));
+      const result = await VERBS[name](store);
+      if (name === 'remove') continue;
+      expect(name === 'update' ? result : [result]).toContainEqual(expect.objectContaining({ kind }));
+    }
+  });
+
+  it('says nothing that the store takes for an answer when it is none', async () => {
+    if (name === 'remove') return;
+    for (const answer of [null, 7, [], [Buffer.from('nonsense')], Buffer.from('ok')]) {
+      const { store } = recorder(() => answer);
+      await expect(VERBS[name](store)).rejects.toBeInstanceOf(StoreUnavailableError);
+    }
+  });
+});
+
+describe('the scripts', () => {
+  it('have the functions that they share before them, and leave no global behind', () => {
+    for (const { lua } of Object.values(loadScripts())) {
+      expect(lua.startsWith(scriptText('common'))).toBe(true);
+      // Redis refuses to make a global at run time; this finds it on lines that no test runs.
+      expect(lua).not.toMatch(/^\s*function \w/m);
+    }
+  });
+});
