@@ -17,7 +17,7 @@ import type { CodedSocket } from '../support/coded-speaker.ts';
 import { cli, killAll, serveGateway } from '../support/process.ts';
 import { cpuSecondsOf, residentBytesOf, slopeOf } from '../support/process-usage.ts';
 import { isClean, reconcile } from '../support/reconcile.ts';
-import { delayUntil } from '../support/timing.ts';
+import { delayUntil, waitUntil } from '../support/timing.ts';
 import { TranscriptCheck } from '../support/transcript-check.ts';
 
 const CHUNK_SAMPLES = CHUNK_BYTES / BYTES_PER_SAMPLE;
@@ -97,7 +97,7 @@ async function speak(url: string, speech: CodedAudio): Promise<Spoken> {
       socket.emit('audio_chunk', { chunk: speech.pcm.subarray(from, from + CHUNK_BYTES) });
     }
     socket.emit('stop_transcription', {});
-    await Promise.race([stopped.promise, delayUntil(performance.now() + PATIENCE_MS)]);
+    await waitUntil(performance.now() + PATIENCE_MS, stopped.promise);
   } catch (error) {
     problems.push(String(error));
   } finally {
@@ -248,5 +248,5 @@ for (const { problems } of unclean.slice(0, 5))
   print(`not clean: ${problems.slice(0, 5).join('; ') || 'blocks missing'}`);
 print(`sessions without a missing or doubled block: ${sessions - unclean.length} of ${sessions}`);
 for (const process of [gateway, emulator]) process.child.kill('SIGTERM');
-await Promise.race([Promise.all([gateway.exited, emulator.exited]), delayUntil(performance.now() + PATIENCE_MS)]);
+await waitUntil(performance.now() + PATIENCE_MS, Promise.all([gateway.exited, emulator.exited]));
 process.exit(isFlat && unclean.length === 0 ? 0 : 1);

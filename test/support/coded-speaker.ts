@@ -3,7 +3,7 @@ import { drawMs, type Random, seededRandom } from '../../src/emulator/random.ts'
 import { BYTES_PER_SAMPLE, SAMPLE_RATE } from '../../src/protocol/audio.ts';
 import type { ClientToServerEvents, ErrorEvent, ServerToClientEvents } from '../../src/protocol/events.ts';
 import { codedAudio, type PlacedBlock } from './coded-audio.ts';
-import { delayUntil } from './timing.ts';
+import { delayUntil, waitUntil } from './timing.ts';
 import { TranscriptCheck } from './transcript-check.ts';
 
 export type CodedSocket = Socket<ServerToClientEvents, ClientToServerEvents>;
@@ -168,8 +168,7 @@ export class CodedSpeaker {
     /** Waits until so few chunks are unanswered, and says whether they are. */
     const answersBut = async (count: number, patienceMs: number) => {
       const deadline = performance.now() + patienceMs;
-      while (unanswered > count && performance.now() < deadline)
-        await Promise.race([answer.promise, delayUntil(deadline)]);
+      while (unanswered > count && performance.now() < deadline) await waitUntil(deadline, answer.promise);
       return unanswered <= count;
     };
     const hasRoom = async () => {
@@ -178,7 +177,7 @@ export class CodedSpeaker {
     };
     await this.#sendSpeech(until, positions, send, hasRoom);
     if (!ended) socket.emit('stop_transcription', {});
-    await Promise.race([over.promise, delayUntil(performance.now() + STOP_PATIENCE_MS)]);
+    await waitUntil(performance.now() + STOP_PATIENCE_MS, over.promise);
     if (!ended) this.#problems.push(`session ${this.#sessions} did not stop`);
     // Whatever waited for room is answered when the session is over.
     if (!(await answersBut(0, ANSWER_PATIENCE_MS))) {
