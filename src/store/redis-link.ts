@@ -152,7 +152,14 @@ export class RedisLink implements ScriptRunner {
     this.#available = available;
     if (available) this.#log.info('store available');
     else if (!this.#closed) this.#log.warn({ reason: this.#lastError }, 'store unavailable');
-    for (const listener of [...this.#listeners]) listener(available);
+    for (const listener of [...this.#listeners]) {
+      try {
+        listener(available);
+      } catch (error) {
+        // It runs in an event of the connection, where nobody else would catch it.
+        this.#log.error({ err: error }, 'store listener failed');
+      }
+    }
   }
 }
 

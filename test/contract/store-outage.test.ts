@@ -153,6 +153,19 @@ describeWithRedis('Redis away', () => {
     }, PATIENCE);
   });
 
+  it('survives a listener that throws', async () => {
+    const store = await openHere();
+    store.onAvailability(() => {
+      throw new Error('a fault of the listener');
+    });
+    const changes: boolean[] = [];
+    store.onAvailability((available) => changes.push(available));
+    await server.kill();
+    await server.restart();
+    await until(store, true);
+    expect(changes).toEqual([false, true]);
+  });
+
   it('goes on when an operator empties the script cache', async () => {
     const store = await openHere();
     const claim = await created(store, newSession());
@@ -231,6 +244,19 @@ describeWithRedis('a cluster that loses a node', () => {
     servers = await startCluster();
   });
   afterAll(() => Promise.all(servers.map((one) => one.stop())));
+
+  it('is away while all of them are, and comes back with them', async () => {
+    const store = await open({ mode: 'cluster', nodes: servers.map(({ node }) => node) });
+    await created(store, newSession());
+    await Promise.all(servers.map((one) => one.kill()));
+    await until(store, false);
+    expect(await failureMs(store.create(newSession()))).toBeLessThan(TIMEOUT_MS / 2);
+    await Promise.all(servers.map((one) => one.restart()));
+    await until(store, true);
+    await vi.waitFor(async () => {
+      expect(await store.create(newSession())).toMatchObject({ kind: 'created' });
+    }, PATIENCE);
+  });
 
   describe.each(['killed', 'paused'] as const)('because it is %s', (how) => {
     it('goes on with the sessions of the others, and says of which it has no answer', async () => {

@@ -16,15 +16,15 @@ const START_MS = 10_000;
 const MAX_PORT = 55_000;
 
 /**
- * Tests with a Redis of their own. Where there is none, Debian's is installed, if this is Debian and root. Otherwise a
- * laptop skips them; in CI nothing is skipped, and the first start fails.
+ * Whether tests that need a Redis are to be skipped. Where there is none, Debian's is installed, if this is Debian and
+ * root. Otherwise a laptop skips them; in CI nothing is skipped, and the first start fails.
  */
-export function describeWithRedis(name: string, suite: () => void): void {
-  const isSkipped = !hasRedis && process.env.CI === undefined;
-  describe.skipIf(isSkipped)(isSkipped ? `${name} (skipped: no redis-server on the PATH)` : name, suite);
-}
+export const NO_REDIS = !isInstalled() && !install() && process.env.CI === undefined;
 
-const hasRedis = isInstalled() || install();
+/** A suite that needs a Redis; its name gives the reason where it is skipped. */
+export function describeWithRedis(name: string, suite: () => void): void {
+  describe.skipIf(NO_REDIS)(NO_REDIS ? `${name} (skipped: no redis-server on the PATH)` : name, suite);
+}
 
 interface ServerOptions {
   /** Further arguments of redis-server. */
