@@ -8,7 +8,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-const STAGES = ['unit', 'contract', 'integration', 'e2e'] as const;
+const STAGES = ['unit', 'contract', 'integration', 'e2e', 'chaos'] as const;
 
 const budgets = JSON.parse(readFileSync(new URL('./budgets.json', import.meta.url), 'utf8')) as Record<string, number>;
 const vitest = new URL('../node_modules/vitest/vitest.mjs', import.meta.url).pathname;

@@ -18,8 +18,11 @@ export interface TakeoverOptions {
   readonly sessions: number;
   readonly seed: number;
   /** What happens to the owner; killed by default. */
-  readonly strike?: (pods: Pods, owner: number) => void;
+  readonly strike?: Strike;
 }
+
+/** Resolves when it is over. */
+export type Strike = (pods: Pods, owner: number) => Promise<void>;
 
 export interface TakeoverReport {
   readonly accounts: readonly BlockAccount[];
@@ -77,9 +80,10 @@ export async function takeover(options: TakeoverOptions): Promise<TakeoverReport
         continue;
       }
       const begin = performance.now();
-      (options.strike ?? ((cluster, index) => cluster.kill(index)))(pods, owner);
+      const strike = (options.strike ?? (async (cluster, index) => cluster.kill(index)))(pods, owner);
       await Promise.all(speakers.map((speaker) => speaker.heard()));
       pausesMs.push(performance.now() - begin);
+      await strike;
     }
     striking = false;
     await Promise.all(speaking);
