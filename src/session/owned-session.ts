@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { GatewayError } from '../errors.ts';
 import { failpoint } from '../failpoints.ts';
 import { type AudioFormat, frameBytes, samplesToMs } from '../protocol/audio.ts';
@@ -11,6 +12,9 @@ import type { Durability, OwnedSessionOptions } from './ownership.ts';
 import { Session, type SessionEnd, type SessionOrigin } from './session.ts';
 import type { EntryBody, SessionView, StopNote } from './session-view.ts';
 import type { PlacedResult } from './timeline.ts';
+
+/** How long a session that is given up waits for its last entries to be committed, in milliseconds. */
+const LAST_COMMIT_MS = 300;
 
 /**
  * A session that this worker owns: the transcription, the journal that makes its entries durable, and the connection
@@ -198,9 +202,12 @@ export class OwnedSession {
     this.#session.park();
   }
 
-  /** Ends the session without waiting for the engine. */
-  giveUp(): void {
+  /** Ends the session without waiting for the engine, nor for long for the store. */
+  async giveUp(): Promise<void> {
     this.#session.giveUp();
+    await this.#session.ended;
+    await Promise.race([this.#journal?.drained(), delay(LAST_COMMIT_MS, undefined, { ref: false })]);
+    this.#leave('draining');
   }
 
   /** The connection is gone. A session that can be resumed waits for its client. */

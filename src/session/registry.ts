@@ -160,7 +160,7 @@ export class SessionRegistry {
 
   /** Ends what is left at the deadline of a drain; the sessions say what is lost by that. */
   giveUp(): void {
-    for (const session of this.#sessions.values()) session.giveUp();
+    for (const session of this.#sessions.values()) void session.giveUp();
   }
 
   /** Stops the heartbeat. */

@@ -27,13 +27,13 @@ describe.skipIf(NO_REDIS)('coded audio through a cluster of gateways and one Red
 
   it('is whole when owners are killed at random moments, and within commits, acknowledgements, claims and replays', async () => {
     const report = await expectWhole({
-      kills: 4,
+      kills: 2,
       sessions: 2,
       seed: 11,
       failpoints:
         'commit.before=0.05,commit.after=0.05,ack.before=0.02,ack.after=0.02,claim.before=0.1,claim.after=0.1,replay=0.2',
     });
-    expect(report.deaths).toBeGreaterThan(4);
+    expect(report.deaths).toBeGreaterThan(2);
   });
 
   it.each<[string, Strike]>([
@@ -46,6 +46,14 @@ describe.skipIf(NO_REDIS)('coded audio through a cluster of gateways and one Red
         child?.kill('SIGSTOP');
         await delay(STRIKE_MS);
         child?.kill('SIGCONT');
+      },
+    ],
+    [
+      'the owner is drained',
+      async (pods, owner) => {
+        const gateway = pods.gateway(owner);
+        gateway?.child.kill('SIGTERM');
+        expect(await gateway?.exited).toBe(0);
       },
     ],
     [

@@ -2,6 +2,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { connect, emitWithAck, type TestClient, tone } from '../support/client.ts';
 import { scripted, startGateway } from '../support/gateway.ts';
 import { killAll, run, serveGateway } from '../support/process.ts';
+import { NO_REDIS, RedisServer } from '../support/redis.ts';
 
 const clients: TestClient[] = [];
 
@@ -89,6 +90,21 @@ describe('a drain', () => {
     await gateway.app.close();
     expect(await v2.next('transcription_gap')).toMatchObject({ from_ms: 0, to_ms: 100 });
     expect(await v2.next('transcription_stopped')).toMatchObject({ reason: 'draining' });
+  });
+
+  it.skipIf(NO_REDIS)('holds its sessions for a store that is away, and exits with 0 at the deadline', async () => {
+    const redis = await RedisServer.start();
+    const engine = scripted([{ do: 'final', atSample: 1600, text: 'word' }]);
+    const gateway = await startGateway(engine, { GATEWAY_DRAIN_TIMEOUT_MS: '2000', REDIS_URL: redis.url });
+    const v2 = client(gateway.url, { auth: { protocol: 2 } });
+    await emitWithAck(v2, 'start_transcription');
+    await redis.kill();
+    v2.socket.emit('audio_chunk', { chunk: tone(100) });
+    expect(await v2.next('transcription_result')).toMatchObject({ text: 'word', durable: false });
+    const closed = gateway.app.close();
+    expect(await v2.next('server_draining')).toMatchObject({ reconnect_within_ms: expect.any(Number) });
+    await closed;
+    await redis.stop();
   });
 
   it('does not wait for a client whose network is gone', async () => {
