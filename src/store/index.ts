@@ -21,7 +21,7 @@ export async function openStore(config: Config, bounds: StoreBounds, log: Logger
     case 'cluster': {
       // Loaded here, because the client takes its time and memory, and a gateway without Redis needs none of it.
       const [{ RedisStore }, { RedisLink }] = await Promise.all([import('./redis.ts'), import('./redis-link.ts')]);
-      const link = new RedisLink(target, config.redisTimeoutMs, log);
+      const link = RedisLink.open(target, config.redisTimeoutMs, log);
       if (!(await link.connected(FIRST_CONNECTION_MS))) log.warn('store not there at the start');
       return new RedisStore(link, config.redisPrefix, bounds);
     }

@@ -51,8 +51,9 @@ export function createClient(target: RedisTarget, timeoutMs: number): Redis | Cl
         ...(target.tls === undefined ? {} : { sentinelTLS: target.tls, enableTLSForSentinelMode: true }),
         sentinelCommandTimeout: timeoutMs,
         sentinelRetryStrategy: retryDelay,
-        // Tells of a new master at once. Without it a client that lost no connection would stay with the old one.
-        failoverDetector: true,
+        // No `failoverDetector`: a failover closes the connections to the old master, and what is written to one that
+        // only we still reach is lost, which the heads of later writes show. The detector's connections have no error
+        // handler, and can leave a client that is just connecting at its end.
       });
     case 'cluster': {
       const options: ClusterOptions = {
@@ -75,8 +76,8 @@ export function createClient(target: RedisTarget, timeoutMs: number): Redis | Cl
   }
 }
 
-/** Doubles up to a limit, with full jitter over its upper half, so that the workers of a cluster do not come as one. */
-function retryDelay(attempt: number): number {
+/** Milliseconds to the next attempt. Doubles up to a limit, with full jitter over its upper half, so that the workers of a cluster do not come as one. */
+export function retryDelay(attempt: number): number {
   const limit = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(attempt - 1, 10));
   return Math.round(limit * (0.5 + Math.random() / 2));
 }

@@ -1,6 +1,6 @@
 import { Cluster, type Redis } from 'ioredis';
 import type { Logger } from '../log.ts';
-import { createClient } from './redis-client.ts';
+import { createClient, retryDelay } from './redis-client.ts';
 import type { RedisTarget } from './redis-target.ts';
 import type { ScriptName } from './scripts.ts';
 import { StoreUnavailableError } from './store.ts';
@@ -48,21 +48,21 @@ export class RedisLink implements ScriptRunner {
   #available = false;
   #closed = false;
   #underWay = 0;
+  /** How often in a row the client has given up. */
+  #ends = 0;
   #lastError = 'not connected yet';
 
-  /** Connects, and keeps trying until it is closed. */
-  constructor(target: RedisTarget, timeoutMs: number, log: Logger) {
+  private constructor(client: Redis | Cluster, log: Logger) {
+    this.#client = client;
     this.#log = log;
-    this.isCluster = target.mode === 'cluster';
-    this.#client = createClient(target, timeoutMs);
-    this.#client.on('error', (error: Error) => {
-      this.#lastError = describe(error);
-    });
-    if (this.#client instanceof Cluster) {
-      this.#client.on('ready', () => void this.#connectNodes());
-      this.#client.on('+node', () => setImmediate(() => void this.#connectNodes()));
-    } else this.#client.on('ready', () => this.#setAvailable(true));
-    for (const event of ['close', 'reconnecting', 'end']) this.#client.on(event, () => this.#setAvailable(false));
+    this.isCluster = client instanceof Cluster;
+  }
+
+  /** Begins to connect, and keeps trying until it is closed. */
+  static open(target: RedisTarget, timeoutMs: number, log: Logger): RedisLink {
+    const link = new RedisLink(createClient(target, timeoutMs), log);
+    link.#listen();
+    return link;
   }
 
   get available(): boolean {
@@ -113,6 +113,30 @@ export class RedisLink implements ScriptRunner {
     this.#listeners.clear();
   }
 
+  #listen(): void {
+    const client = this.#client;
+    client.on('error', (error: Error) => {
+      this.#lastError = describe(error);
+    });
+    if (client instanceof Cluster) {
+      client.on('ready', () => void this.#connectNodes());
+      client.on('+node', () => setImmediate(() => void this.#connectNodes()));
+    } else client.on('ready', () => this.#setAvailable(true));
+    for (const event of ['close', 'reconnecting', 'end']) client.on(event, () => this.#setAvailable(false));
+    // The client gives up where an attempt fails before there was a connection; nobody but we may end it.
+    client.on('end', () => {
+      if (!this.#closed) setTimeout(() => void this.#connectAgain(), retryDelay(++this.#ends)).unref();
+    });
+  }
+
+  async #connectAgain(): Promise<void> {
+    try {
+      if (!this.#closed) await this.#client.connect();
+    } catch (error) {
+      this.#lastError = describe(error);
+    }
+  }
+
   /**
    * A cluster is ready when it knows its nodes. It connects to one with the first call for it, and meanwhile fails all
    * others, so the connections are made before. Not before it is ready: its own first question would fail likewise; and
@@ -150,8 +174,12 @@ export class RedisLink implements ScriptRunner {
   #setAvailable(available: boolean): void {
     if (this.#available === available || (available && this.#closed)) return;
     this.#available = available;
-    if (available) this.#log.info('store available');
-    else if (!this.#closed) this.#log.warn({ reason: this.#lastError }, 'store unavailable');
+    if (available) {
+      this.#ends = 0;
+      this.#lastError = 'the connection was lost';
+      this.#log.info('store available');
+    }
+    if (!available && !this.#closed) this.#log.warn({ reason: this.#lastError }, 'store unavailable');
     for (const listener of [...this.#listeners]) {
       try {
         listener(available);

@@ -4,7 +4,7 @@ import { type Config, SETTINGS } from '../config/schema.ts';
 import { GatewayError } from '../errors.ts';
 
 /** A server as host and port. */
-export interface RedisNode {
+interface RedisNode {
   readonly host: string;
   readonly port: number;
 }

@@ -30,8 +30,10 @@ const UPDATES_PER_CALL = 100;
  *
  * A call that failed here may still be carried out there, when a paused server wakes or a slow network delivers. No verb
  * does harm then:
- * - `create`, `claim`: an attempt that is not above the last one is refused. Until the client tries again, nobody else
- *   uses the session; if it never does, nothing is owned that was not given up, and it expires.
+ * - `create` makes a session that nobody was told of: it expires. With a start key it is refused when a later attempt was
+ *   there first, and ended by the next one.
+ * - `claim` is refused when the client has been there with a later attempt. Otherwise it fences the owner, whom the client
+ *   had left already by asking, for a claim that nobody holds: the next attempt takes it.
  * - `append`, `stop`, `update`, `remove` need the present claim, so the last word is this owner's. An append of a number
  *   that is there is a repeat or a conflict, a watermark does not go back, a stop needs the head, and after a removal
  *   this owner has nothing more to say.

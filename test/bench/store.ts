@@ -23,7 +23,7 @@ const FINALS_PER_SECOND = 0.5;
 const BOUNDS: StoreBounds = { journal: { entries: 1_000, bytes: 2_000_000, ageMs: 3_600_000 }, ttlMs: 120_000 };
 
 const server = await RedisServer.start();
-const link = new RedisLink({ mode: 'standalone', node: server.node, db: 0 }, 5_000, SILENT);
+const link = RedisLink.open({ mode: 'standalone', node: server.node, db: 0 }, 5_000, SILENT);
 await link.connected(5_000);
 const counted = { calls: 0, roundTrips: 0 };
 let roundTrip: Promise<void> | undefined;

@@ -4,6 +4,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { loadConfig } from '../../src/config/load.ts';
 import { openStore } from '../../src/store/index.ts';
 import { keysOf } from '../../src/store/keys.ts';
+import { RedisStore } from '../../src/store/redis.ts';
+import { RedisLink } from '../../src/store/redis-link.ts';
 import type { Store } from '../../src/store/store.ts';
 import { describeWithRedis, RedisServer } from '../support/redis.ts';
 import {
@@ -83,7 +85,7 @@ describeWithRedis('access to Redis', () => {
     expect(keys.every((key) => key.startsWith('mine:{'))).toBe(true);
   });
 
-  it('works as a user with no more rights than the README names', async () => {
+  it('works as a user with no more rights than these, and is told by name where one is missing', async () => {
     const rights = '+eval +evalsha +info +hget +hset +hmget +hdel +del +pexpire +time'.split(' ');
     await server.command('acl', 'setuser', 'gateway', 'on', '>p@ss:word', 'resetkeys', '~own:*', '-@all', ...rights);
     const url = `redis://gateway:${encodeURIComponent('p@ss:word')}@127.0.0.1:${server.port}`;
@@ -147,6 +149,22 @@ describeWithRedis('access to Redis by TLS', () => {
   it('trusts the authority that it is given', async () => {
     expect(new X509Certificate(readFileSync(CERTIFICATE)).subjectAltName).toContain('127.0.0.1');
     await useAll(await open({ REDIS_URL: `rediss://127.0.0.1:${server.port}`, GATEWAY_REDIS_CA_FILE: CERTIFICATE }));
+  });
+
+  it('tries again after an attempt that could not even begin', async () => {
+    let attempts = 0;
+    const tls = {
+      // Text that is no certificate makes Node throw before there is a connection, and the client give up.
+      get ca() {
+        return attempts++ === 0 ? 'no certificate' : readFileSync(CERTIFICATE);
+      },
+    };
+    const link = RedisLink.open({ mode: 'standalone', node: server.node, db: 0, tls }, 1_000, SILENT);
+    const store = new RedisStore(link, 'test:', WIDE);
+    opened.push(store);
+    expect(await link.connected(5_000)).toBe(true);
+    expect(attempts).toBe(2);
+    await useAll(store);
   });
 
   it('does not trust another', async () => {

@@ -134,10 +134,16 @@ export function describeStoreContract(name: string, makeStores: StoreFactory): v
       });
 
       it('refuses to make a session anew whose start key has moved on while the record was lost', async () => {
-        const [earlier, later] = pair([1, 2]);
-        await store.create(later);
-        const claim = { sessionId: earlier.sessionId, epoch: 3, claimId: earlier.claimId };
-        expect(await store.rebuild(snapshot(earlier, claim))).toEqual({ kind: 'fenced', epoch: 4 });
+        for (const attempts of [
+          [1, 2],
+          [2, 2],
+        ] as const) {
+          const [earlier, later] = pair(attempts);
+          await store.create(later);
+          const claim = { sessionId: earlier.sessionId, epoch: 3, claimId: earlier.claimId };
+          expect(await store.rebuild(snapshot(earlier, claim))).toEqual({ kind: 'fenced', epoch: 4 });
+          expect(await store.claim(resume(later))).toMatchObject({ kind: 'claimed' });
+        }
       });
 
       it('knows the start key of a session that was made anew', async () => {
@@ -204,6 +210,15 @@ export function describeStoreContract(name: string, makeStores: StoreFactory): v
         const request = resume(session, { attempt: 1, lastSeq: 1, lastEnd: 1000 });
         const first = await store.claim(request);
         expect(await store.claim(request)).toEqual(first);
+      });
+
+      it('takes another attempt for another claim, although the claim id is the same', async () => {
+        const session = newSession();
+        await store.create(session);
+        const request = resume(session, { attempt: 2 });
+        await store.claim(request);
+        expect(await store.claim({ ...request, attempt: 1 })).toEqual({ kind: 'stale_attempt', attempt: 2 });
+        expect(await store.claim({ ...request, attempt: 3 })).toMatchObject({ session: { claim: { epoch: 3 } } });
       });
 
       it('names the owner whose claim is void now', async () => {
@@ -388,11 +403,14 @@ export function describeStoreContract(name: string, makeStores: StoreFactory): v
         expect(await claimed(store, session)).toMatchObject({ head: 1, missed: [entry(1)], stopped: STOP });
       });
 
-      it('adds the stop that a repeat carries and the first did not', async () => {
+      it('adds the stop that a repeat of the last entry carries and the first did not', async () => {
         const session = await withEntries(store, 2);
         const claim = claimOf(session);
         expect(await store.append(claim, entry(1), { ...entryOptions(1), stop: STOP })).toEqual({ kind: 'ok' });
+        expect(await store.update([{ claim, head: 2 }])).toEqual([{ kind: 'ok' }]);
         expect(await store.append(claim, entry(2), { ...entryOptions(2), stop: STOP })).toEqual({ kind: 'ok' });
+        const other = { ...STOP, finals: 9 };
+        expect(await store.append(claim, entry(2), { ...entryOptions(2), stop: other })).toEqual({ kind: 'ok' });
         expect((await claimed(store, session)).stopped).toEqual(STOP);
       });
 
@@ -696,6 +714,18 @@ export function describeStoreContract(name: string, makeStores: StoreFactory): v
         expect(answer).toMatchObject({ head: 3, trimmedEnd: 2000 });
       });
 
+      it('trims with an update, and still knows what is held', async () => {
+        const ageMs = 50;
+        const small = await openOne({ ageMs });
+        const session = await withEntries(small, 3);
+        const begin = performance.now();
+        await vi.waitFor(async () => {
+          expect(await small.update([{ claim: claimOf(session), head: 3 }])).toEqual([{ kind: 'ok' }]);
+          expect(performance.now() - begin).toBeGreaterThan(ageMs * 2);
+        });
+        expect(await claimed(small, session)).toMatchObject({ head: 3, missed: [entry(3)], trimmedEnd: 2000 });
+      });
+
       it('counts the bytes anew after entries were void', async () => {
         const bytes = entry(1).data.length;
         const small = await openOne({ bytes: 3 * bytes });
@@ -725,10 +755,16 @@ export function describeStoreContract(name: string, makeStores: StoreFactory): v
         });
       });
 
-      it('keeps a session and its start key as long as updates come', async () => {
+      it.each([
+        ['created', 'updates'],
+        ['made anew', 'updates'],
+        ['created', 'rebuilds'],
+      ])('keeps a session that was %s, and its start key, as long as %s come', async (how, what) => {
         const brief = await openOne(TTL);
         const session = newSession({ start: { key: randomUUID(), attempt: 5 } });
-        const claim = await created(brief, session);
+        const claim = claimOf(session);
+        if (how === 'created') await brief.create(session);
+        else await brief.rebuild(snapshot(session, claim));
         const other = newSession();
         await created(brief, other);
         await vi.waitFor(

@@ -30,7 +30,7 @@ afterEach(() => {
 });
 
 async function open(target: RedisTarget, prefix = `test:${randomUUID()}:`): Promise<RedisStore> {
-  const link = new RedisLink(target, TIMEOUT_MS, SILENT);
+  const link = RedisLink.open(target, TIMEOUT_MS, SILENT);
   opened.push(link);
   await link.connected(5_000);
   return new RedisStore(link, prefix, WIDE);
@@ -204,7 +204,7 @@ describeWithRedis('Redis away', () => {
       (): RedisTarget => ({ mode: 'cluster', nodes: [{ host: '127.0.0.1', port: 1 }] }),
     ],
   ])('is away from the start where Redis %s, and can be closed', async (_what, target) => {
-    const link = new RedisLink(target(), TIMEOUT_MS, SILENT);
+    const link = RedisLink.open(target(), TIMEOUT_MS, SILENT);
     opened.push(link);
     expect(await link.connected(400)).toBe(false);
     const store = new RedisStore(link, 'test:', WIDE);

@@ -17,9 +17,8 @@ describeWithRedis('on one server', () => {
 
   describeStoreContract('Redis', async (bounds, count) => {
     const prefix = `test:${randomUUID()}:`;
-    const links = Array.from(
-      { length: count },
-      () => new RedisLink({ mode: 'standalone', node: server.node, db: 0 }, TIMEOUT_MS, SILENT),
+    const links = Array.from({ length: count }, () =>
+      RedisLink.open({ mode: 'standalone', node: server.node, db: 0 }, TIMEOUT_MS, SILENT),
     );
     await Promise.all(links.map((link) => link.connected(TIMEOUT_MS)));
     return links.map((link) => new RedisStore(link, prefix, bounds));
@@ -36,7 +35,7 @@ describeWithRedis('on a cluster', () => {
   describeStoreContract('Redis Cluster', async (bounds, count) => {
     const prefix = `test:${randomUUID()}:`;
     const nodes = servers.map(({ node }) => node);
-    const links = Array.from({ length: count }, () => new RedisLink({ mode: 'cluster', nodes }, TIMEOUT_MS, SILENT));
+    const links = Array.from({ length: count }, () => RedisLink.open({ mode: 'cluster', nodes }, TIMEOUT_MS, SILENT));
     await Promise.all(links.map((link) => link.connected(TIMEOUT_MS)));
     return links.map((link) => new RedisStore(link, prefix, bounds));
   });
