@@ -1,7 +1,8 @@
-import { io, type ManagerOptions, type Socket, type SocketOptions } from 'socket.io-client';
+import { io, type Socket } from 'socket.io-client';
 import type { AckReply, ErrorEvent, ServerToClientEvents } from '../protocol/events.ts';
 import { now } from './clock.ts';
 import { errorOf, TranscriptionError } from './errors.ts';
+import type { SocketChoices } from './options.ts';
 
 /** Longest wait for a connection, in milliseconds: a phone between two networks must not wait the 20 s of the default. */
 const CONNECT_TIMEOUT_MS = 10_000;
@@ -27,7 +28,7 @@ interface LinkOptions {
   readonly url: string;
   readonly token: string | undefined;
   readonly unresponsiveMs: number;
-  readonly socket: Partial<ManagerOptions & SocketOptions>;
+  readonly socket: SocketChoices;
 }
 
 /** One connection, made once and never reconnected: what follows a lost one is not Socket.IO's to decide. */
@@ -47,7 +48,7 @@ export class Link {
       transports: ['websocket'],
       timeout: CONNECT_TIMEOUT_MS,
       ...chosen,
-      auth: { ...(typeof chosen.auth === 'object' && chosen.auth), protocol: 2, ...(token !== undefined && { token }) },
+      auth: { protocol: 2, ...(token !== undefined && { token }) },
       autoConnect: false,
       forceNew: true,
       reconnection: false,

@@ -5,6 +5,11 @@ import type { BackoffOptions } from './backoff.ts';
 import type { RandomSource } from './random.ts';
 import type { RingBounds } from './ring.ts';
 
+/** What is left of the options of `socket.io-client`: when to connect, and as whom, is the library's to decide. */
+export type SocketChoices = Partial<
+  Omit<ManagerOptions & SocketOptions, 'auth' | 'autoConnect' | 'forceNew' | 'reconnection'>
+>;
+
 export interface TranscriptionOptions {
   /** The gateway, such as `https://speech.example.com`. */
   readonly url: string;
@@ -54,7 +59,7 @@ export interface TranscriptionOptions {
   /** Longest silence of the gateway while it owes an answer before the connection counts as dead, in milliseconds. */
   readonly unresponsiveMs?: number;
   /** For `socket.io-client`. The default transport is WebSocket alone, which needs no sticky load balancer. */
-  readonly socket?: Partial<ManagerOptions & SocketOptions>;
+  readonly socket?: SocketChoices;
   /** Source of random bytes, where the platform has no `crypto.getRandomValues`. */
   readonly random?: RandomSource;
 }
@@ -73,7 +78,7 @@ export interface Settings {
   readonly backoff: BackoffOptions;
   readonly exclusive: boolean;
   readonly unresponsiveMs: number;
-  readonly socket: Partial<ManagerOptions & SocketOptions>;
+  readonly socket: SocketChoices;
 }
 
 export function settingsOf(options: TranscriptionOptions): Settings {
