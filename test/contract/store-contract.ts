@@ -769,7 +769,8 @@ export function describeStoreContract(name: string, makeStores: StoreFactory): v
         await created(brief, other);
         await vi.waitFor(
           async () => {
-            expect(await brief.update([{ claim, head: 0 }])).toEqual([{ kind: 'ok' }]);
+            if (what === 'updates') expect(await brief.update([{ claim, head: 0 }])).toEqual([{ kind: 'ok' }]);
+            else expect(await brief.rebuild(snapshot(session, claim))).toEqual({ kind: 'ok' });
             expect(await brief.claim(resume(other, { resumeHash: randomBytes(32) }))).toEqual({ kind: 'unknown' });
           },
           { timeout: 2000, interval: 20 },
