@@ -1,4 +1,4 @@
-import { X509Certificate } from 'node:crypto';
+import { createHash, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { loadConfig } from '../../src/config/load.ts';
@@ -96,34 +96,37 @@ describeWithRedis('access to Redis', () => {
 
   it('keeps nothing for ever, no secret and no identity', async () => {
     await server.command('flushall');
-    const secret = Buffer.from('the resume secret, which is none of the store’s business');
     const store = await open({ REDIS_URL: server.url });
-    const session = newSession({
+    const resumeSecret = Buffer.from('the resume secret');
+    const facts = {
       principal: 'https://issuer.example/alice',
-      start: { key: 'start-key-of-the-client', attempt: 4 },
-    });
-    await store.create(
-      newSession({ principal: session.principal, start: { key: 'start-key-of-the-client', attempt: 3 } }),
-    );
+      resumeHash: createHash('sha256').update(resumeSecret).digest(),
+    };
+    const key = 'start-key-of-the-client';
+    const earlier = newSession({ ...facts, start: { key, attempt: 3 } });
+    await store.create(earlier);
+    const session = newSession({ ...facts, start: { key, attempt: 4 } });
     const claim = await created(store, session);
     await store.append(claim, entry(1), entryOptions(1));
     await store.stop(claim, 1, { reason: 'end', samples: 1, finals: 1 });
-    await store.rebuild(snapshot(newSession(), claimOf(newSession())));
+    const again = newSession(facts);
+    await store.rebuild(snapshot(again, claimOf(again), { head: 1, ends: [1000], entries: [entry(1)] }));
+    await claimed(store, again);
     const dump: Buffer[] = [];
     await server.withClient(async (client) => {
-      for (const key of await client.keys('*')) {
-        expect(await client.pttl(key), key).toBeGreaterThan(0);
-        expect(await client.pttl(key), key).toBeLessThanOrEqual(WIDE.ttlMs);
-        dump.push(Buffer.from(key));
-        for (const [field, value] of Object.entries(await client.hgetallBuffer(key)))
+      for (const name of await client.keys('*')) {
+        expect(await client.pttl(name), name).toBeGreaterThan(0);
+        expect(await client.pttl(name), name).toBeLessThanOrEqual(WIDE.ttlMs);
+        dump.push(Buffer.from(name));
+        for (const [field, value] of Object.entries(await client.hgetallBuffer(name)))
           dump.push(Buffer.from(field), value);
       }
     });
-    expect(dump.length).toBeGreaterThan(20);
+    const { record } = keysOf('transcribe-gateway:', earlier.sessionId);
+    expect(await server.command('hgetall', record)).toEqual(['epoch', '2', 'claim', '']);
     const text = Buffer.concat(dump);
-    for (const word of [secret.toString(), 'alice', 'issuer.example', 'start-key-of-the-client']) {
+    for (const word of [resumeSecret.toString(), 'alice', 'issuer.example', key])
       expect(text.includes(word), word).toBe(false);
-    }
     expect(text.includes(session.resumeHash)).toBe(true);
     expect(text.includes(entry(1).data)).toBe(true);
   });
