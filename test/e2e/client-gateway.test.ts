@@ -137,28 +137,32 @@ describe('the transcript is whole', () => {
     expect(states.filter(({ state }) => state === 'resuming').length).toBeGreaterThan(2);
   });
 
-  it('over a gateway that is killed, forgets all and is started again', async () => {
-    const { again, port, served } = await hearingGateway();
-    const { client, entries } = recorded({ url: served.url });
-    open.push(client);
-    const audio = speech(22, 10);
-    await client.start();
-    await speak(
-      client,
-      audio.pcm,
-      async (chunk) => {
-        if (chunk !== 25) return;
-        served.child.kill('SIGKILL');
-        await served.exited;
-        void again(port);
-      },
-      98,
-    );
-    const summary = await client.stop();
-    const account = accountOf(audio, entries);
-    expect(isClean(account), formatAccount(account)).toBe(true);
-    expect(account.coveredByGap).toEqual([]);
-    expect(orderFaults(audio, entries)).toEqual([]);
-    expect(summary).toMatchObject({ sessions: 2, gaps: 0 });
-  });
+  for (const [signal, how] of [
+    ['SIGKILL', 'is killed, forgets all'],
+    ['SIGTERM', 'drains, ends'],
+  ] as const) {
+    it(`over a gateway that ${how} and is started again`, async () => {
+      const { again, port, served } = await hearingGateway();
+      const { client, entries, retries } = recorded({ url: served.url });
+      open.push(client);
+      const audio = speech(22, 10);
+      await client.start();
+      await speak(
+        client,
+        audio.pcm,
+        (chunk) => {
+          if (chunk !== 25) return;
+          served.child.kill(signal);
+          void served.exited.then(() => again(port));
+        },
+        98,
+      );
+      const summary = await client.stop();
+      const account = accountOf(audio, entries);
+      expect(isClean(account), `${formatAccount(account)}\n${retries.map(({ error }) => error.code)}`).toBe(true);
+      expect(account.coveredByGap).toEqual([]);
+      expect(orderFaults(audio, entries)).toEqual([]);
+      expect(summary).toMatchObject({ sessions: 2, gaps: 0 });
+    });
+  }
 });

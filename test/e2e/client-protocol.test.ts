@@ -222,6 +222,25 @@ describe('resume', () => {
   });
 });
 
+describe('a connection that is open at one end only', () => {
+  it('is left when chunks get no reply', async () => {
+    let isCut = false;
+    let chunks = 0;
+    const fault: ModelOptions['fault'] = (moment) => {
+      if (moment === 'resume') isCut = false;
+      if (moment === 'chunk' && ++chunks === 12) isCut = true;
+      return moment === 'chunk' && isCut ? 'lose' : undefined;
+    };
+    const { client, entries, retries } = await serverAndClient({ fault }, { unresponsiveMs: 200 });
+    const audio = speech(12, 6);
+    await client.start();
+    await speak(client, audio.pcm);
+    await expect(client.stop()).resolves.toMatchObject({ sessions: 1, gaps: 0 });
+    expect(retries.map(({ error }) => error.code)).toEqual(['no_answer']);
+    expect(isClean(accountOf(audio, entries))).toBe(true);
+  });
+});
+
 describe('taken_over', () => {
   it('is final', async () => {
     const { client, model } = await serverAndClient();
