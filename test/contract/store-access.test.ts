@@ -123,7 +123,7 @@ describeWithRedis('access to Redis', () => {
       }
     });
     const { record } = keysOf('transcribe-gateway:', earlier.sessionId);
-    expect(await server.command('hgetall', record)).toEqual(['epoch', '2', 'claim', '']);
+    expect(await server.command('hgetall', record)).toEqual({ epoch: '2', claim: '' });
     const text = Buffer.concat(dump);
     for (const word of [resumeSecret.toString(), 'alice', 'issuer.example', key])
       expect(text.includes(word), word).toBe(false);

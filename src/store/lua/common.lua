@@ -62,8 +62,9 @@ local function keep(record, start, ttl)
   if start then redis.call('PEXPIRE', start, ttl) end
 end
 
--- Makes a session that of its start key, which the caller then keeps with it. Returns record, epoch and owner of the one that it ends, if any. That record is
--- not among the keys, since only the start key tells which it is; it has their hash tag and therefore their slot.
+-- Makes a session that of its start key, which the caller then keeps with it. Returns record, epoch and owner of the one
+-- that it ends, if any. That record is not among the keys, since only the start key tells which it is; it has their hash
+-- tag and therefore their slot.
 local function begin(start, record, attempt, ttl)
   local earlier = redis.call('HGET', start, 'record')
   redis.call('HSET', start, 'attempt', attempt, 'record', record)
