@@ -8,7 +8,7 @@ const RST_STREAM = 3;
 const END_STREAM = 1;
 
 /** What the frames that a server sent on streams say of their ends. */
-export interface StreamEnds {
+interface StreamEnds {
   /** Frames of headers or data that ended a stream in good order. */
   endStream: number;
   /** Error codes of the resets, in order. */
