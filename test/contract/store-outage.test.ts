@@ -71,7 +71,7 @@ describeWithRedis('Redis away', () => {
       () => store.rebuild(snapshot(session, claim)),
       () => store.remove(claim),
     ];
-    for (const verb of verbs) expect(await failureMs(verb())).toBeLessThan(TIMEOUT_MS / 2);
+    for (const verb of verbs) expect(await failureMs(verb())).toBeLessThan(TIMEOUT_MS);
     await server.restart();
     await until(store, true);
     expect(changes).toEqual([false, true]);
@@ -100,7 +100,7 @@ describeWithRedis('Redis away', () => {
     expect(took).toBeGreaterThan(TIMEOUT_MS / 2);
     expect(took).toBeLessThan(TIMEOUT_MS * 3);
     expect(store.available).toBe(false);
-    expect(await failureMs(store.update([{ claim: claimOf(session), head: 1 }]))).toBeLessThan(TIMEOUT_MS / 2);
+    expect(await failureMs(store.update([{ claim: claimOf(session), head: 1 }]))).toBeLessThan(TIMEOUT_MS);
     // Long enough for the kernel to take new connections, of which none is answered.
     await delay(TIMEOUT_MS * 3);
     expect(store.available).toBe(false);
@@ -250,7 +250,7 @@ describeWithRedis('a cluster that loses a node', () => {
     await created(store, newSession());
     await Promise.all(servers.map((one) => one.kill()));
     await until(store, false);
-    expect(await failureMs(store.create(newSession()))).toBeLessThan(TIMEOUT_MS / 2);
+    expect(await failureMs(store.create(newSession()))).toBeLessThan(TIMEOUT_MS);
     await Promise.all(servers.map((one) => one.restart()));
     await until(store, true);
     await vi.waitFor(async () => {
