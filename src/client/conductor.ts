@@ -10,14 +10,14 @@ import type {
 } from '../protocol/events.ts';
 import type { Coverage } from './coverage.ts';
 import { errorOf, TranscriptionError } from './errors.ts';
-import type { Queued, Retry } from './events.ts';
+import type { Queued, Retry, SessionInfo } from './events.ts';
 import { Lifeline, type Phase } from './lifeline.ts';
 import type { LinkEvents } from './link.ts';
 import type { Settings } from './options.ts';
 import { judge } from './refusals.ts';
 import type { AudioRing } from './ring.ts';
 import { Sender } from './sender.ts';
-import type { SessionOutput } from './session.ts';
+import type { ClientSession, SessionOutput } from './session.ts';
 import { Sessions } from './sessions.ts';
 
 /** Reasons of an end that is the session's and not the transcription's. */
@@ -29,6 +29,7 @@ interface ConductorOutput extends SessionOutput {
   phase(phase: Phase): void;
   retry(retry: Retry): void;
   queued(queued: Queued): void;
+  session(session: SessionInfo): void;
   takenOver(epoch: number): void;
   warning(error: TranscriptionError): void;
   /** Once; `stopped` is undefined when the last session was gone and nothing of the audio was left. */
@@ -183,6 +184,7 @@ export class Conductor {
     if (this.phase !== 'asking' && this.phase !== 'queued') return;
     const session = this.#sessions.of(event);
     session.sawEpoch(event.epoch);
+    this.#announce(session, event);
     const timeline = session.timeline ?? session.begin();
     this.#goLive(timeline.base.chunks + 1);
   }
@@ -200,6 +202,8 @@ export class Conductor {
     const session = this.#sessions.current;
     if (session === undefined || !this.#sessions.isOurs(event)) return;
     session.sawEpoch(event.epoch);
+    // A session that was queued until now has had no audio yet.
+    const wasBegun = session.timeline !== undefined;
     const timeline = session.timeline ?? session.begin();
     const next = timeline.base.chunks + event.next_chunk;
     const { ring } = this.#options;
@@ -208,7 +212,13 @@ export class Conductor {
       this.#gone(new TranscriptionError('resume_expired', 'The gateway resumed another session.'));
       return;
     }
+    this.#announce(session, event, wasBegun);
     this.#goLive(next);
+  }
+
+  #announce(session: ClientSession, event: StartedEvent | ResumedEvent, resumed = false): void {
+    const { engine, language_code: languageCode }: Partial<StartedEvent> = event;
+    this.#options.output.session({ id: session.id, resumed, languageCode, engine });
   }
 
   #goLive(from: number): void {

@@ -28,6 +28,8 @@ export type TranscriptionErrorCode = ErrorCode | keyof typeof CLIENT_CODES;
 interface TranscriptionErrorOptions {
   readonly retryable?: boolean | undefined;
   readonly retryAfterMs?: number | undefined;
+  readonly connectionId?: string | undefined;
+  readonly sessionId?: string | undefined;
   readonly cause?: unknown;
 }
 
@@ -40,12 +42,17 @@ export class TranscriptionError extends Error {
   readonly retryable: boolean;
   /** Earliest sensible retry, in milliseconds. */
   readonly retryAfterMs: number | undefined;
+  /** What the gateway's log calls the connection and the session, where the gateway says so. */
+  readonly connectionId: string | undefined;
+  readonly sessionId: string | undefined;
 
   constructor(code: TranscriptionErrorCode, message: string, options: TranscriptionErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.retryable = options.retryable ?? retryableByDefault(code);
     this.retryAfterMs = options.retryAfterMs;
+    this.connectionId = options.connectionId;
+    this.sessionId = options.sessionId;
   }
 }
 
@@ -58,6 +65,7 @@ function retryableByDefault(code: TranscriptionErrorCode): boolean {
 /** An `error` event of a gateway. A code that this version does not know counts as `internal`, as retryable as it says. */
 export function errorOf(event: Partial<ErrorEvent>): TranscriptionError {
   const { code, message = 'The gateway reported a fault.', retryable, retry_after_ms: retryAfterMs } = event;
+  const { connection_id: connectionId, session_id: sessionId } = event;
   const known = code !== undefined && code in ERROR_CODES ? code : 'internal';
-  return new TranscriptionError(known, message, { retryable, retryAfterMs });
+  return new TranscriptionError(known, message, { retryable, retryAfterMs, connectionId, sessionId });
 }

@@ -115,6 +115,18 @@ export interface Retry {
   readonly delayMs: number;
 }
 
+/** A session of the gateway carries the transcription from now on. */
+export interface SessionInfo {
+  /** What the gateway's log calls it; undefined where the gateway does not say. */
+  readonly id: string | undefined;
+  /** `false`: a new one, the first or because the one before was gone. */
+  readonly resumed: boolean;
+  /** Undefined where the engine identifies it. */
+  readonly languageCode: string | undefined;
+  /** Undefined after a resume. */
+  readonly engine: string | undefined;
+}
+
 export interface Queued {
   /** From 1. */
   readonly position: number;
@@ -142,6 +154,7 @@ export interface TranscriptionEvents {
   final: Final;
   gap: Gap;
   state: StateChange;
+  session: SessionInfo;
   queued: Queued;
   overflow: Overflow;
   /** A fault that passes: nothing needs to be done. */

@@ -15,6 +15,7 @@ export type {
   PartialResult,
   Queued,
   Retry,
+  SessionInfo,
   StateChange,
   Summary,
   TranscriptionEvents,

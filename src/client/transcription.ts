@@ -67,6 +67,7 @@ export class Transcription extends Emitter<TranscriptionEvents> implements Async
         phase: (phase) => this.#phase(phase),
         retry: (retry) => this.emit('retry', retry),
         queued: (queued) => this.emit('queued', queued),
+        session: (session) => this.emit('session', session),
         takenOver: (epoch) => this.emit('taken_over', { epoch }),
         warning: (error) => this.emit('error', error),
         finished: (event) => this.#finished(event),

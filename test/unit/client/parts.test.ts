@@ -145,6 +145,7 @@ describe('errors', () => {
       retryAfterMs: 5,
       message: 'm',
     });
+    expect(errorOf({ connection_id: 'c', session_id: 's' })).toMatchObject({ connectionId: 'c', sessionId: 's' });
     expect(new TranscriptionError('taken_over', '')).toMatchObject({ retryable: false });
     expect(errorOf({})).toMatchObject({ code: 'internal', retryable: true });
   });
