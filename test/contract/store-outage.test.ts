@@ -223,11 +223,13 @@ describeWithRedis('a failover by Sentinel', () => {
   afterAll(() => Promise.all(servers.map((one) => one.stop())));
 
   it('is followed to the new master, which knows the sessions', { timeout: 30_000 }, async () => {
-    const [sentinel, master] = servers;
-    const store = await open({ mode: 'sentinel', sentinels: [sentinel.node], name: 'mymaster', db: 0 });
+    const [sentinel, master, replica] = servers;
+    const target: RedisTarget = { mode: 'sentinel', sentinels: [sentinel.node], name: 'mymaster', db: 0 };
+    const store = await open(target, 'failover:');
     const session = await withEntries(store, 2);
     // The replica must have it, since a failover may lose what it has not.
-    await master.command('wait', '1', '5000');
+    const { record } = keysOf('failover:', session.sessionId);
+    await vi.waitFor(async () => expect(await replica.command('hget', record, 'head')).toBe('2'), PATIENCE);
     await master.kill();
     await until(store, false);
     await vi.waitFor(async () => {

@@ -29,8 +29,8 @@ export function describeWithRedis(name: string, suite: () => void): void {
 interface ServerOptions {
   /** Further arguments of redis-server. */
   readonly args?: readonly string[];
-  /** The configuration of a Sentinel, which keeps its state there. */
-  readonly sentinelFile?: string;
+  /** Makes it a Sentinel with this configuration. */
+  readonly sentinel?: string;
   /** Takes TLS only; the certificate is among the arguments. */
   readonly tls?: boolean;
 }
@@ -64,11 +64,22 @@ export class RedisServer {
   /** Starts it again on the same port, empty; resolves when it answers. */
   async restart(): Promise<void> {
     if (this.#child !== undefined) throw new Error('the server runs');
-    const { args = [], sentinelFile, tls = false } = this.#options;
+    const { args = [], sentinel, tls = false } = this.#options;
+    // A Sentinel keeps its state in the file.
+    const file = join(this.#folder, 'sentinel.conf');
+    if (sentinel !== undefined) writeFileSync(file, sentinel);
     const ports = tls ? ['--port', '0', '--tls-port', String(this.port)] : ['--port', String(this.port)];
-    const kind = sentinelFile === undefined ? ['--save', '', '--appendonly', 'no'] : ['--sentinel'];
-    const file = sentinelFile === undefined ? [] : [sentinelFile];
-    const all = [...file, ...ports, '--bind', '127.0.0.1', '--dir', this.#folder, ...kind, ...args];
+    const kind = sentinel === undefined ? ['--save', '', '--appendonly', 'no'] : ['--sentinel'];
+    const all = [
+      ...(sentinel === undefined ? [] : [file]),
+      ...ports,
+      '--bind',
+      '127.0.0.1',
+      '--dir',
+      this.#folder,
+      ...kind,
+      ...args,
+    ];
     const child = spawn(SERVER, all, { stdio: ['ignore', 'pipe', 'inherit'] });
     this.#child = child;
     let output = '';
@@ -158,17 +169,17 @@ export async function startSentinel(): Promise<[RedisServer, RedisServer, RedisS
   const replica = await RedisServer.start({
     args: ['--replicaof', '127.0.0.1', String(master.port), '--repl-diskless-sync-delay', '0'],
   });
-  const folder = mkdtempSync(join(tmpdir(), 'sentinel-test-'));
-  const file = join(folder, 'sentinel.conf');
   const lines = [
     `monitor mymaster 127.0.0.1 ${master.port} 1`,
     'down-after-milliseconds mymaster 500',
     'failover-timeout mymaster 5000',
   ];
-  writeFileSync(file, lines.map((line) => `sentinel ${line}\n`).join(''));
-  const sentinel = await RedisServer.start({ sentinelFile: file });
+  const sentinel = await RedisServer.start({ sentinel: lines.map((line) => `sentinel ${line}\n`).join('') });
   const deadline = performance.now() + START_MS;
-  while (!String(await sentinel.command('sentinel', 'master', 'mymaster')).includes('num-slaves,1')) {
+  // A Sentinel promotes only a replica whose link it has seen working.
+  const isKnown = async () =>
+    String(await sentinel.command('sentinel', 'replicas', 'mymaster')).includes('master-link-status,ok');
+  while (!(await isKnown())) {
     if (performance.now() > deadline) throw new Error('the Sentinel finds no replica');
     await delay(50);
   }
