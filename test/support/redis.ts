@@ -26,6 +26,12 @@ export function describeWithRedis(name: string, suite: () => void): void {
   describe.skipIf(NO_REDIS)(NO_REDIS ? `${name} (skipped: no redis-server on the PATH)` : name, suite);
 }
 
+/** Ended with this process, also when a test fails before it can end them. */
+const running = new Set<ChildProcess>();
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
 interface ServerOptions {
   /** Further arguments of redis-server. */
   readonly args?: readonly string[];
@@ -82,8 +88,10 @@ export class RedisServer {
     ];
     const child = spawn(SERVER, all, { stdio: ['ignore', 'pipe', 'inherit'] });
     this.#child = child;
+    running.add(child);
     let output = '';
     let failure: string | undefined;
+    child.once('exit', () => running.delete(child));
     child.once('error', (error) => {
       failure = error.message;
     });
