@@ -204,8 +204,8 @@ export class Journal<Body> {
         this.#options.sink.committed(watermark);
         return;
       case 'fenced':
-        this.close();
-        this.#options.sink.fenced(answer.epoch);
+        if (answer.epoch < this.#claim.epoch) void this.rebuild().catch(() => undefined);
+        else this.#fenced(answer.epoch);
         return;
       case 'absent':
       case 'behind':
@@ -339,20 +339,17 @@ export class Journal<Body> {
         this.#committed();
         return true;
       case 'fenced':
-        this.close();
-        sink.fenced(answer.epoch);
+        // A claim before ours: the store has lost ours.
+        if (answer.epoch < this.#claim.epoch) return this.#settleLoss();
+        this.#fenced(answer.epoch);
         return false;
       case 'stopped':
         // Ended by somebody else under the same claim: a later start with the same key.
-        this.close();
-        sink.fenced(this.#claim.epoch + 1);
+        this.#fenced(this.#claim.epoch + 1);
         return false;
       case 'absent':
-      case 'behind': {
-        const rebuilt = await this.rebuild();
-        if (rebuilt === undefined) this.#showProvisional();
-        return rebuilt?.kind === 'ok' || (rebuilt !== undefined && this.#settle(rebuilt));
-      }
+      case 'behind':
+        return this.#settleLoss();
       case 'conflict':
         // The record is ours and holds what we never wrote: nothing that we would add could be trusted.
         this.close();
@@ -361,6 +358,19 @@ export class Journal<Body> {
       default:
         return answer satisfies never;
     }
+  }
+
+  /** The store has lost what we know. @returns false when nothing can be committed for now */
+  async #settleLoss(): Promise<boolean> {
+    const rebuilt = await this.rebuild();
+    if (this.#closed) return false;
+    if (rebuilt === undefined) this.#showProvisional();
+    return rebuilt?.kind === 'ok' || (rebuilt !== undefined && this.#settle(rebuilt));
+  }
+
+  #fenced(epoch: number): void {
+    this.close();
+    this.#options.sink.fenced(epoch);
   }
 
   #committed(): void {

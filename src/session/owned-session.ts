@@ -276,7 +276,7 @@ export class OwnedSession {
   fence(epoch: number): void {
     if (this.#isGone) return;
     this.#options.log.info({ epoch }, 'session was taken over');
-    if (epoch > this.epoch) this.#view?.takenOver(epoch);
+    this.#view?.takenOver(epoch);
     this.#leave('taken_over');
   }
 

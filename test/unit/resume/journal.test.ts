@@ -233,6 +233,20 @@ describe('Journal', () => {
     expect(await stored()).toEqual(['word 1', 'word 2', 'word 3']);
   });
 
+  it('makes it anew where the store has gone back to an earlier claim', async () => {
+    const network = new Network();
+    const { append, claimAs, journal, said, stored } = await open(network);
+    append(1);
+    await expect.poll(() => said).toHaveLength(2);
+    await journal.hold();
+    // The claim that the store forgets: the record stays that of the first.
+    journal.adopt({ ...journal.claim, epoch: 2, claimId: 'c2' }, 1, 1);
+    append(2);
+    await expect.poll(() => said.at(-1)).toEqual(['committed', 200]);
+    expect(await claimAs(99)).toMatchObject({ session: { claim: { epoch: 3 } } });
+    expect(await stored(100)).toEqual(['word 1', 'word 2']);
+  });
+
   it('does not make it anew without a client, who might have gone on elsewhere', async () => {
     const network = new Network();
     let attached = false;
