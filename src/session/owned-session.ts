@@ -137,8 +137,8 @@ export class OwnedSession {
    * @throws GatewayError `chunk_gap`, what `decode` throws, or what `Session.push` throws
    */
   audio(seq: number | undefined, decode: (format: AudioFormat) => Buffer): void {
-    // What is not taken any more is not acknowledged either, and the client sends it to the next owner.
-    if (this.#handingOver || !this.#chunks.accepts(seq)) return;
+    // The client is not to blame. What is not taken is not acknowledged, and goes to the next owner if there is one.
+    if (this.#session.draining || !this.#chunks.accepts(seq)) return;
     const bytes = frameBytes(this.format);
     let audio: Buffer;
     try {
@@ -290,9 +290,9 @@ export class OwnedSession {
     this.#journal?.updated(update, answer);
   }
 
-  /** Makes the session's record anew, if it may; whatever comes of it shows with the next write. */
+  /** Makes the session's record anew for a client that is about to be attached, and knows no later owner. */
   async rebuild(): Promise<void> {
-    await this.#journal?.rebuild().catch(() => undefined);
+    await this.#journal?.rebuild(this.#record()).catch(() => undefined);
   }
 
   /** The store is there again. */
@@ -324,8 +324,13 @@ export class OwnedSession {
         },
       },
       // Only while a client is attached, who would know better: a client that has gone elsewhere might not.
-      record: () => this.#view && { ...durability.record, attempt: this.#attempt },
+      record: () => this.#view && this.#record(),
     });
+  }
+
+  #record() {
+    const { durability } = this.#options;
+    return durability && { ...durability.record, attempt: this.#attempt };
   }
 
   #result(result: PlacedResult): void {

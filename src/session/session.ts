@@ -139,6 +139,11 @@ export class Session {
     return this.#options.request;
   }
 
+  /** True once this gateway ends the session because it goes itself: the client cannot know, and may still speak. */
+  get draining(): boolean {
+    return this.#stopReason === 'draining';
+  }
+
   /** True once a stop was asked for, or the session has ended: no more audio is taken. */
   get stopping(): boolean {
     return this.#stopReason !== undefined || this.#state === 'ended';

@@ -53,6 +53,25 @@ describe('a drain', () => {
     },
   );
 
+  it.each([1, 2])('does not blame a client of protocol %d that goes on speaking', async (protocol) => {
+    const engine = scripted([
+      { do: 'final', atSample: 1600, text: 'hello' },
+      { do: 'delay', atSample: 1700, ms: 300 },
+    ]);
+    const gateway = await startGateway(engine);
+    const one = client(gateway.url, { auth: { protocol } });
+    one.socket.emit('start_transcription');
+    await one.next('transcription_started');
+    await emitWithAck(one, 'audio_chunk', { chunk: tone(100) });
+    one.socket.emit('audio_chunk', { chunk: tone(100) });
+    const closed = gateway.app.close();
+    await expect.poll(() => gateway.app.readiness.ready).toBe(false);
+    one.socket.emit('audio_chunk', { chunk: tone(100) });
+    await one.next('transcription_stopped');
+    await closed;
+    expect(one.all('error')).toEqual([]);
+  });
+
   it('turns readiness off at once, with the reason, and refuses new sessions by name', async () => {
     const engine = scripted([{ do: 'delay', atSample: 1600, ms: 300 }]);
     const gateway = await startGateway(engine);
