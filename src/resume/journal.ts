@@ -222,9 +222,11 @@ export class Journal<Body> {
     }
   }
 
-  /** Makes the record anew; for an owner whose update was answered by `absent` or `behind`. */
-  async rebuild(): Promise<WriteAnswer | undefined> {
-    const record = this.#options.record();
+  /**
+   * Makes the record anew that the store has lost, or a part of it.
+   * @param record what it holds besides; undefined if it may not be made anew
+   */
+  async rebuild(record = this.#options.record()): Promise<WriteAnswer | undefined> {
     if (record === undefined) return undefined;
     return this.#options.store.rebuild({
       ...record,

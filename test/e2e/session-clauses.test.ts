@@ -421,6 +421,28 @@ describeWithRedis('Store away', () => {
     await expect.poll(() => a.engine.openStreams).toBe(0);
   });
 
+  it('"it rebuilds only while its client is attached"', async () => {
+    const { a, b, flush, record } = await two({ GATEWAY_LINGER_MS: '200' });
+    const first = await client(a);
+    const started = await start(first);
+    say(first, 1);
+    await heard(first, final(1));
+    await emitWithAck(first, 'audio_chunk', { chunk: utterance(2).subarray(0, 2 * SPOKEN), seq: 2 });
+    await flush();
+    first.close();
+    // After lingering the engine is flushed, and its last final cannot be committed.
+    await expect.poll(() => a.engine.openStreams).toBe(0);
+    expect(await record(started.session_id)).toEqual({});
+    const stranger = await client(b);
+    resume(stranger, started, knowing(1, 1));
+    expect(await stranger.next('error')).toMatchObject({ code: 'resume_expired' });
+    expect(await record(started.session_id)).toEqual({});
+    const second = await client(a);
+    resume(second, started, knowing(1, 2));
+    await second.next('transcription_resumed');
+    await expect.poll(() => finals(second).map(([seq, , , text]) => [seq, text])).toEqual([[2, wordsOf(2)]]);
+  });
+
   it('new sessions get store_unavailable with retry_after_ms', async () => {
     const { a } = await two();
     a.redisGate.shut();
