@@ -1,3 +1,4 @@
+import { HIDDEN } from './load.ts';
 import { type Config, SETTINGS } from './schema.ts';
 
 /** The settings as rows of a Markdown table, for the README. */
@@ -16,6 +17,8 @@ export function environmentLines(config: Config): string {
     .map(([key, s]) => {
       const value = values[key];
       const unit = s.unit === undefined ? '' : ` (${s.unit})`;
+      if (s.secret === true && value !== undefined)
+        return `# ${s.help}${unit}\n# ${s.variable}=${HIDDEN} (set, and not shown)`;
       const line = value === undefined ? `# ${s.variable}=` : `${s.variable}=${shellQuote(String(value))}`;
       return `# ${s.help}${unit}\n${line}`;
     })

@@ -21,6 +21,9 @@ export class ConfigError extends Error {
 
 const OUR_PREFIX = 'GATEWAY_';
 
+/** What is shown of a secret. */
+export const HIDDEN = '***';
+
 /**
  * Kubernetes injects these for a Service whose name ends in "gateway": GATEWAY_SERVICE_HOST, GATEWAY_SERVICE_PORT_HTTP,
  * GATEWAY_PORT, GATEWAY_PORT_5001_TCP_ADDR and so on. They are not settings and must not stop the start.
@@ -58,7 +61,10 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
     }
     const parsed = definition.schema.safeParse(value);
     if (parsed.success) values[key] = parsed.data;
-    else faults.push({ variable: definition.variable, value, problem: problemsOf(parsed.error) });
+    else {
+      const shown = definition.secret === true ? HIDDEN : value;
+      faults.push({ variable: definition.variable, value: shown, problem: problemsOf(parsed.error) });
+    }
   }
 
   for (const [variable, value] of Object.entries(environment)) {

@@ -17,6 +17,8 @@ interface Setting<T> {
   readonly defaultText?: string;
   readonly unit?: string;
   readonly help: string;
+  /** The value is never printed. */
+  readonly secret?: boolean;
 }
 
 function setting<T>(definition: Setting<T>): Setting<T> {
@@ -285,6 +287,7 @@ export const SETTINGS = {
   }),
   redisUrl: setting<string | undefined>({
     variable: 'REDIS_URL',
+    secret: true,
     schema: redisUrl,
     default: undefined,
     defaultText: 'none: sessions end with the process',
@@ -317,6 +320,7 @@ export const SETTINGS = {
   }),
   redisSentinelPassword: setting<string | undefined>({
     variable: 'GATEWAY_REDIS_SENTINEL_PASSWORD',
+    secret: true,
     schema: text,
     default: undefined,
     help: 'Password for the Sentinels themselves.',

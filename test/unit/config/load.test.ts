@@ -143,4 +143,13 @@ describe('environmentLines', () => {
     expect(loadConfig(environment)).toEqual(config);
     for (const { variable } of Object.values(SETTINGS)) expect(environmentLines(config)).toContain(variable);
   });
+
+  it('shows no secret, neither in a fault nor in the settings in force', () => {
+    const secret = 'hunter2';
+    const bad = () => loadConfig({ REDIS_URL: `http://:${secret}@127.0.0.1` });
+    expect(bad).toThrow(/REDIS_URL="\*\*\*" must be redis:/);
+    const lines = environmentLines(loadConfig({ REDIS_URL: `redis://:${secret}@127.0.0.1:6379` }));
+    expect(lines).toContain('# REDIS_URL=*** (set, and not shown)');
+    expect(lines).not.toContain(secret);
+  });
 });
