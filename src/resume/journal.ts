@@ -65,6 +65,8 @@ export interface JournalOptions<Body> {
   readonly head: number;
   readonly ends: ChannelEnds;
   readonly watermark: Watermark;
+  /** The last entries up to the head that are known here, in order and without holes. */
+  readonly tail?: readonly JournalEntry[] | undefined;
   readonly limits: JournalLimits;
   readonly sink: JournalSink<Body>;
   /** What the record holds besides the journal; undefined while it may not be made anew (no client is attached). */
@@ -98,7 +100,8 @@ export class Journal<Body> {
   #shown = 0;
   #stop: SessionStop | undefined;
   #stopShown = false;
-  readonly #tail: JournalEntry[] = [];
+  /** In order and without holes, up to the head: what a record is made anew from, and a client gets without the store. */
+  readonly #tail: JournalEntry[];
   #pumping: Promise<void> | undefined;
   #pumpAgain = false;
   #held = false;
@@ -112,6 +115,7 @@ export class Journal<Body> {
     this.#head = options.head;
     this.#ends = options.ends;
     this.#watermark = options.watermark;
+    this.#tail = (options.tail ?? []).slice(-options.limits.tailEntries);
   }
 
   get claim(): Claim {
@@ -251,23 +255,32 @@ export class Journal<Body> {
    * Goes on after `hold`.
    * @param claim the new claim of this worker; undefined to go on under the old one
    * @param head the record's, with the client's knowledge: what waits up to there is known
-   * @param clientSeq the last entry that the client has; what waits after it is shown again
+   * @param clientSeq the last entry that the client has or was given; what waits after it is shown again
    */
   adopt(claim: Claim | undefined, head: number, clientSeq: number): void {
     this.#claim = claim ?? this.#claim;
-    const lastShown = Math.min(this.lastShown, clientSeq);
-    this.#pending = this.#pending.filter(({ entry }) => entry.seq > head);
-    this.#head = Math.max(this.#head, head);
-    this.#shown = Math.max(0, Math.min(this.#pending.length, lastShown - this.#head));
+    while ((this.#pending[0]?.entry.seq ?? Number.POSITIVE_INFINITY) <= head) this.#takeNext();
+    this.#shown = Math.max(0, Math.min(this.#pending.length, clientSeq - this.#head));
     this.#stopShown = false;
+    this.release();
+  }
+
+  /** Goes on after `hold` as before. */
+  release(): void {
     this.#held = false;
     this.#pump();
   }
 
-  /** The entries after `seq` that are held here: of the committed ones the tail, and those that wait. */
+  /** The committed entries after `seq` that are held here: the end of the tail. */
+  committedSince(seq: number): Numbered<Body>[] {
+    const entries = this.#tail.filter((entry) => entry.seq > seq);
+    return openEntries<Body>(this.#options.key, this.#claim.sessionId, entries);
+  }
+
+  /** All entries after `seq` that are held here: of the committed ones the tail, and those that wait. */
   since(seq: number): Numbered<Body>[] {
-    const committed = openEntries<Body>(this.#options.key, this.#claim.sessionId, this.#tail);
-    return [...committed, ...this.#pending.map(({ entry }) => entry)].filter((entry) => entry.seq > seq);
+    const waiting = this.#pending.flatMap(({ entry }) => (entry.seq > seq ? [entry] : []));
+    return [...this.committedSince(seq), ...waiting];
   }
 
   /** Nothing is committed or shown any more. Idempotent. */
@@ -376,23 +389,30 @@ export class Journal<Body> {
   }
 
   #committed(): void {
-    const { limits, sink } = this.#options;
+    const { sink } = this.#options;
     this.#writtenAt = performance.now();
-    const done = this.#pending.shift();
+    const done = this.#takeNext();
     if (done === undefined) {
       const stop = this.#stop as SessionStop;
       this.close();
       sink.stopped(stop, true);
       return;
     }
-    this.#head = done.entry.seq;
-    this.#ends = done.ends;
-    this.#tail.push(done.sealed);
-    if (this.#tail.length > limits.tailEntries) this.#tail.shift();
     if (this.#shown === 0) sink.entry(done.entry, true);
     else this.#shown--;
-    if (done.watermark.offset > this.#watermark.offset) this.#watermark = done.watermark;
     sink.committed(this.#watermark);
+  }
+
+  /** The first of those that wait is known to the store or to the client, and so is the audio behind it. */
+  #takeNext(): Pending<Body> | undefined {
+    const next = this.#pending.shift();
+    if (next === undefined) return undefined;
+    this.#head = next.entry.seq;
+    this.#ends = next.ends;
+    this.#tail.push(next.sealed);
+    if (this.#tail.length > this.#options.limits.tailEntries) this.#tail.shift();
+    if (next.watermark.offset > this.#watermark.offset) this.#watermark = next.watermark;
+    return next;
   }
 
   /** The store is away: the client need not wait for it. */

@@ -10,7 +10,7 @@ import type { Claim, ClaimedSession, SessionStop, Update, UpdateAnswer, Watermar
 import { Lingering } from './lingering.ts';
 import type { Durability, OwnedSessionOptions } from './ownership.ts';
 import { Session, type SessionEnd, type SessionOrigin } from './session.ts';
-import type { EntryBody, SessionView, StopNote } from './session-view.ts';
+import type { EntryBody, SessionView } from './session-view.ts';
 import type { PlacedResult } from './timeline.ts';
 
 /** How long a session that is given up waits for its last entries to be committed, in milliseconds. */
@@ -37,8 +37,6 @@ export class OwnedSession {
   #failure: GatewayError | undefined;
   /** The session goes on elsewhere: its end here is not its end. */
   #handingOver = false;
-  /** The end, once it was shown. */
-  #stop: StopNote | undefined;
   readonly #lingering: Lingering;
 
   constructor(options: OwnedSessionOptions, view: SessionView) {
@@ -249,7 +247,7 @@ export class OwnedSession {
    * Another connection of the same worker goes on with the session.
    * @param claim the new claim; undefined where the store is away, and the old one stays
    * @param head number of the record's last entry
-   * @param lastSeq number of the last entry that the client has
+   * @param lastSeq number of the last entry that the client has or was given
    */
   reattach(view: SessionView, claim: Claim | undefined, attempt: number, head: number, lastSeq: number): void {
     const before = this.#view;
@@ -259,17 +257,31 @@ export class OwnedSession {
     this.#view = view;
     this.#journal?.adopt(claim, head, lastSeq);
     this.#acknowledge();
-    if (this.#stop !== undefined) view.stopped(this.#stop);
   }
 
   /** Goes on as before: the claim that it was held for came to nothing. */
   release(): void {
-    this.#journal?.adopt(undefined, 0, Number.POSITIVE_INFINITY);
+    this.#journal?.release();
   }
 
   /** The entries after `seq` that are held here, committed or shown; for a client that comes while the store is away. */
   entriesAfter(seq: number): Numbered<EntryBody>[] {
     return this.#journal?.since(seq) ?? [];
+  }
+
+  /** Those of them that are committed: a store may have lost some since. */
+  committedAfter(seq: number): Numbered<EntryBody>[] {
+    return this.#journal?.committedSince(seq) ?? [];
+  }
+
+  /** Number of the last entry that is known to be committed. */
+  get head(): number {
+    return this.#journal?.head ?? 0;
+  }
+
+  /** Number of the last entry, committed or not. */
+  get lastSeq(): number {
+    return this.#journal?.lastSeq ?? 0;
   }
 
   /** Another claim holds the session: nothing more is said or written here. */
@@ -310,6 +322,7 @@ export class OwnedSession {
       head: claimed?.head ?? 0,
       ends: claimed?.ends ?? [],
       watermark: { offset: claimed?.watermark.offset ?? 0, chunk: next.chunk - 1, chunkEnd: next.offset },
+      tail: claimed?.missed,
       // Four times in the window, so that a lost call or two let nothing expire.
       limits: { ...limits.journal, renewMs: limits.resumeWindowMs / 4 },
       sink: {
@@ -393,8 +406,8 @@ export class OwnedSession {
 
   #stopped(stop: SessionStop, durable: boolean): void {
     const reason = stop.reason as SessionEnd['reason'];
-    this.#stop = { ...stop, durable, ...(this.#journal && { lastSeq: this.#journal.lastSeq }) };
-    if (this.#failure === undefined) this.#view?.stopped(this.#stop);
+    const note = { ...stop, durable, ...(this.#journal && { lastSeq: this.#journal.lastSeq }) };
+    if (this.#failure === undefined) this.#view?.stopped(note);
     else this.#view?.failed(this.#failure);
     this.#view = undefined;
     // A stop that waits for the store is kept until it is there, or nobody can come for it any more.

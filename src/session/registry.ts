@@ -21,6 +21,7 @@ import {
 } from '../store/store.ts';
 import { OwnedSession } from './owned-session.ts';
 import type { Durability, OwnershipLimits } from './ownership.ts';
+import { joined, replay } from './replay.ts';
 import type { EntryBody, SessionView } from './session-view.ts';
 
 /** How often watermarks are committed and fenced owners notice, in milliseconds. One round trip for all sessions. */
@@ -247,11 +248,11 @@ export class SessionRegistry {
       if (!isAway || local === undefined || local.isGone || local.epoch < request.epoch) throw error;
       const view = makeView(request.sessionId, local.request);
       const missed = local.entriesAfter(request.lastSeq);
-      for (const { body, seq } of missed) {
-        view.entry(body, { seq, epoch: local.epoch, durable: false, replayed: true });
-      }
-      view.resumed(local.epoch, local.next, missed.length);
-      return this.#attach(local, undefined, 0, request, view);
+      const { epoch, lastSeq } = local;
+      replay(view, { entries: missed, lastSeq, trimmedEnd: undefined }, request, { epoch, durable: false });
+      view.resumed(epoch, local.next, missed.length);
+      local.reattach(view, undefined, request.attempt, 0, lastSeq);
+      return local;
     }
   }
 
@@ -311,25 +312,31 @@ export class SessionRegistry {
     const { epoch } = claimed.claim;
     const stored = JSON.parse(claimed.request) as StoredRequest;
     const view = makeView(sessionId, stored.request);
-    const missed = openEntries<EntryBody>(secrets.journalKey, sessionId, claimed.missed);
-    const lastTrimmed = (missed[0]?.seq ?? claimed.head + 1) - 1;
-    if (lastTrimmed > request.lastSeq) view.trimmed(lastTrimmed, epoch, request.lastEnd, claimed.trimmedEnd);
-    for (const { body, seq } of missed) {
-      view.entry(body, { seq, epoch, durable: true, replayed: true });
-      failpoint('replay');
-    }
+    const { head, trimmedEnd } = claimed;
+    const recorded = openEntries<EntryBody>(secrets.journalKey, sessionId, claimed.missed);
     const local = this.#sessions.get(sessionId);
     if (local?.isContinuedBy(claimed)) {
+      // What a store has lost its owner may still have.
+      const missed = joined(recorded, local.committedAfter(head));
+      const isRecorded = missed[0] === recorded[0];
+      const all = {
+        entries: missed,
+        lastSeq: Math.max(head, local.head),
+        trimmedEnd: isRecorded ? trimmedEnd : undefined,
+      };
+      replay(view, all, request, { epoch, durable: true });
       view.resumed(epoch, local.next, missed.length);
-      return this.#attach(local, claimed.claim, claimed.head, request, view);
+      local.reattach(view, claimed.claim, request.attempt, head, request.lastSeq);
+      return local;
     }
+    replay(view, { entries: recorded, lastSeq: head, trimmedEnd }, request, { epoch, durable: true });
     local?.fence(epoch);
     if (claimed.stopped !== undefined) {
-      view.stopped({ ...claimed.stopped, lastSeq: claimed.head, durable: true });
+      view.stopped({ ...claimed.stopped, lastSeq: head, durable: true });
       return undefined;
     }
     const next = nextChunk(claimed, request);
-    view.resumed(epoch, next, missed.length);
+    view.resumed(epoch, next, recorded.length);
     const durability = {
       store: this.#options.store,
       secrets,
@@ -344,17 +351,6 @@ export class SessionRegistry {
     const from = Math.max(claimed.watermark.offset, ...claimed.ends);
     if (from < next.offset) session.reportMissing(from, next.offset);
     session.run();
-    return session;
-  }
-
-  #attach(
-    session: OwnedSession,
-    claim: Claim | undefined,
-    head: number,
-    { attempt, lastSeq }: ResumeRequest,
-    view: SessionView,
-  ): OwnedSession {
-    session.reattach(view, claim, attempt, head, lastSeq);
     return session;
   }
 

@@ -384,6 +384,27 @@ describeWithRedis('The client is the witness', () => {
     expect(third.all('transcription_gap')).toMatchObject([{ seq: 3, reason: 'journal_trimmed', from_sample: 0 }]);
     expect(finals(third)).toEqual([final(4, 4, 'replayed')]);
   });
+
+  it('"a store that knows less than the client is wrong", and than the owner: what that holds is replayed all the same', async () => {
+    const { a, dump, fields, rollBack } = await two();
+    const first = await client(a);
+    const started = await start(first);
+    say(first, 1);
+    await heard(first, final(1));
+    const before = await dump();
+    say(first, 2, 3);
+    await heard(first, final(1), final(2), final(3));
+    first.close();
+    await rollBack(before);
+    // The answers after the first entry were lost.
+    const second = await client(a);
+    resume(second, started, knowing(1, 1));
+    expect(await second.next('transcription_resumed')).toMatchObject({ epoch: 2, missed: 2 });
+    expect(finals(second)).toEqual([final(2, 2, 'replayed'), final(3, 3, 'replayed')]);
+    say(second, 4);
+    await heard(second, final(2, 2, 'replayed'), final(3, 3, 'replayed'), final(4));
+    expect(await fields(started.session_id, 'head')).toEqual(['4']);
+  });
 });
 
 describeWithRedis('Store away', () => {
@@ -421,6 +442,34 @@ describeWithRedis('Store away', () => {
     await expect.poll(() => a.engine.openStreams).toBe(0);
   });
 
+  it('"the owner keeps its journal tail; it rebuilds the record where the record is absent" or "is its own claim with a lower head"', async () => {
+    const { a, b, dump, fields, flush, rollBack } = await two();
+    const first = await client(a);
+    const started = await start(first);
+    say(first, 1);
+    await heard(first, final(1));
+    const before = await dump();
+    await flush();
+    say(first, 2);
+    await heard(first, final(1), final(2));
+    expect(await fields(started.session_id, 'head', 'epoch')).toEqual(['2', '1']);
+    await rollBack(before);
+    say(first, 3);
+    await heard(first, final(1), final(2), final(3));
+    const second = await client(b);
+    resume(second, started, knowing(0, 1));
+    await second.next('transcription_resumed');
+    expect(finals(second)).toEqual([1, 2, 3].map((n) => final(n, n, 'replayed')));
+    // What the new owner has handed on it can bring back as well.
+    await flush();
+    say(second, 3, 4);
+    await expect.poll(() => finals(second).at(-1)).toEqual(final(4));
+    const third = await client(a);
+    resume(third, started, knowing(1, 2, 2));
+    await third.next('transcription_resumed');
+    expect(finals(third)).toEqual([2, 3, 4].map((n) => final(n, n, 'replayed')));
+  });
+
   it('"it rebuilds only while its client is attached"', async () => {
     const { a, b, flush, record } = await two({ GATEWAY_LINGER_MS: '200' });
     const first = await client(a);
@@ -441,6 +490,37 @@ describeWithRedis('Store away', () => {
     resume(second, started, knowing(1, 2));
     await second.next('transcription_resumed');
     await expect.poll(() => finals(second).map(([seq, , , text]) => [seq, text])).toEqual([[2, wordsOf(2)]]);
+  });
+
+  it('"meanwhile a connection is attached only by the present owner, and only if its epoch is not below the client\'s; others answer store_unavailable", with retry_after_ms', async () => {
+    const { a, b } = await two();
+    const first = await client(a);
+    const started = await start(first);
+    say(first, 1);
+    await heard(first, final(1));
+    for (const { metric, redisGate } of [a, b]) {
+      redisGate.shut();
+      await expect.poll(() => metric('transcribe_gateway_store_available')).toBe(0);
+    }
+    say(first, 2, 3);
+    await heard(first, final(1), final(2, 2, 'not durable'), final(3, 3, 'not durable'));
+    first.close();
+    const away = { code: 'store_unavailable', retryable: true, retry_after_ms: expect.any(Number) };
+    const stranger = await client(b);
+    resume(stranger, started, knowing(1, 1));
+    expect(await stranger.next('error')).toMatchObject(away);
+    const ahead = await client(a);
+    resume(ahead, started, knowing(1, 1, 2));
+    expect(await ahead.next('error')).toMatchObject(away);
+    const second = await client(a);
+    resume(second, started, knowing(2, 2));
+    expect(await second.next('transcription_resumed')).toMatchObject({ epoch: 1, missed: 1, next_chunk: 4 });
+    say(second, 4);
+    // Each of them once.
+    await heard(second, final(3, 3, 'replayed', 'not durable'), final(4, 4, 'not durable'));
+    for (const { redisGate } of [a, b]) redisGate.open();
+    await expect.poll(() => lastAck(second), { timeout: 10_000 }).toBe(3 * CHUNK + SPOKEN);
+    expect(finals(second)).toHaveLength(2);
   });
 
   it('new sessions get store_unavailable with retry_after_ms', async () => {
@@ -627,6 +707,26 @@ describeWithRedis('Stop', () => {
     resume(second, started, knowing(0, 1));
     expect(await second.next('transcription_stopped')).toMatchObject({ last_seq: 1, durable: true });
     expect(finals(second)).toEqual([final(1, 1, 'replayed')]);
+  });
+
+  it('a client that missed the stop while the store is away is told of it once by its owner', async () => {
+    const { a } = await two();
+    const first = await client(a);
+    const started = await start(first);
+    a.redisGate.shut();
+    await expect.poll(() => a.metric('transcribe_gateway_store_available')).toBe(0);
+    say(first, 1);
+    first.socket.emit('stop_transcription', { last_chunk: 1 });
+    await first.next('transcription_stopped');
+    first.close();
+    const second = await client(a);
+    resume(second, started, knowing(0, 1));
+    expect(await second.next('transcription_stopped')).toMatchObject({ last_seq: 1, durable: false });
+    await heard(second, final(1, 1, 'replayed', 'not durable'));
+    a.redisGate.open();
+    await expect.poll(() => a.metric('transcribe_gateway_sessions'), { timeout: 10_000 }).toBe(0);
+    expect(second.all('transcription_stopped')).toHaveLength(1);
+    expect(finals(second)).toHaveLength(1);
   });
 
   it('only "for the resume window"; "an unknown session gets resume_expired"', async () => {

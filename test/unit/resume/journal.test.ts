@@ -311,6 +311,25 @@ describe('Journal', () => {
     expect(journal.lastSeq).toBe(3);
   });
 
+  it('keeps what the client alone knows, so that a record made anew has no hole', async () => {
+    const network = new Network();
+    const { append, claimAs, journal, said, stored } = await open(network);
+    append(1);
+    await expect.poll(() => said.at(-1)).toEqual(['committed', 100]);
+    network.setAvailable(false);
+    append(2);
+    append(3);
+    await journal.hold();
+    network.available = true;
+    const answer = await claimAs(2, 3);
+    if (answer.kind !== 'claimed') throw new Error(answer.kind);
+    journal.adopt(answer.session.claim, answer.session.head, 3);
+    await network.memory.remove(journal.claim);
+    append(4);
+    await expect.poll(() => said.at(-1)).toEqual(['committed', 400]);
+    expect(await stored()).toEqual(['word 1', 'word 2', 'word 3', 'word 4']);
+  });
+
   it('says what to renew: a moved watermark at once, and a record that was not written for long', async () => {
     const network = new Network();
     const { append, journal, said } = await open(network, { renewMs: 1000 });
