@@ -314,13 +314,13 @@ export class OwnedSession {
 
   #openJournal(durability: Durability): Journal<EntryBody> {
     const { claim, claimed, next, store } = durability;
-    const { limits, log } = this.#options;
+    const { limits, log, request } = this.#options;
     return new Journal<EntryBody>({
       store,
       claim,
       key: durability.secrets.journalKey,
       head: claimed?.head ?? 0,
-      ends: claimed?.ends ?? [],
+      ends: claimed?.ends ?? new Array<number>(request.channels).fill(0),
       watermark: { offset: claimed?.watermark.offset ?? 0, chunk: next.chunk - 1, chunkEnd: next.offset },
       tail: claimed?.missed,
       // Four times in the window, so that a lost call or two let nothing expire.

@@ -470,6 +470,16 @@ describeWithRedis('Store away', () => {
     expect(finals(third)).toEqual([2, 3, 4].map((n) => final(n, n, 'replayed')));
   });
 
+  it('"it rebuilds the record where the record is absent": also before the first entry', async () => {
+    const { a, fields, flush } = await two();
+    const v2 = await client(a);
+    const started = await start(v2);
+    await flush();
+    say(v2, 1, 2);
+    await heard(v2, final(1), final(2));
+    expect(await fields(started.session_id, 'head', 'epoch')).toEqual(['2', '1']);
+  });
+
   it('"it rebuilds only while its client is attached"', async () => {
     const { a, b, flush, record } = await two({ GATEWAY_LINGER_MS: '200' });
     const first = await client(a);
