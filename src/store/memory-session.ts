@@ -21,6 +21,10 @@ export interface MemorySession {
   entries: HeldEntry[];
   bytes: number;
   trimmedEnd: number;
+  /** Entries up to this number may be known to the client alone. */
+  lostSeq: number;
+  /** Until when viewers are there. */
+  watchedUntil: number;
   stopped: SessionStop | undefined;
   expiresAt: number;
 }
@@ -31,6 +35,7 @@ export function believe(session: MemorySession, { acked, epoch, lastEnd, lastSeq
   if (isOlder || session.head < lastSeq) {
     const kept = session.head < lastSeq ? [] : session.entries.filter(({ seq }) => seq <= lastSeq);
     if (kept.length === 0) session.trimmedEnd = lastEnd;
+    if (session.head < lastSeq) session.lostSeq = lastSeq;
     session.entries = kept;
     session.bytes = bytesOf(kept);
     session.head = lastSeq;

@@ -19,6 +19,8 @@ import {
   type EndedSession,
   type JournalEntry,
   type NewSession,
+  type ReadAnswer,
+  type ReadRequest,
   type SessionSnapshot,
   type SessionStop,
   type StartKey,
@@ -88,6 +90,8 @@ export class MemoryStore implements Store {
       entries: [],
       bytes: 0,
       trimmedEnd: 0,
+      lostSeq: 0,
+      watchedUntil: 0,
       stopped: undefined,
       expiresAt: 0,
     });
@@ -170,6 +174,28 @@ export class MemoryStore implements Store {
     );
   }
 
+  async read({ sessionId, watchHash, afterSeq, watchMs }: ReadRequest): Promise<ReadAnswer> {
+    this.#expire();
+    const session = this.#sessions.get(sessionId);
+    if (session === undefined || 'ended' in session) return { kind: 'unknown' };
+    if (!session.facts.watchHash.equals(watchHash)) return { kind: 'forbidden' };
+    const { entries, epoch, facts, head, lostSeq, stopped, trimmedEnd } = session;
+    // One that has ended says nothing more.
+    if (stopped === undefined) session.watchedUntil = Math.max(session.watchedUntil, this.#now() + watchMs);
+    return {
+      kind: 'read',
+      session: {
+        request: facts.request,
+        epoch,
+        head,
+        entries: entries.filter(({ seq }) => seq > afterSeq).map(withoutTime),
+        trimmedEnd,
+        lostSeq,
+        ...(stopped === undefined ? {} : { stopped }),
+      },
+    };
+  }
+
   async rebuild({ claim, start, entries, ...snapshot }: SessionSnapshot): Promise<WriteAnswer> {
     checkSessionId(claim.sessionId, snapshot.principal, start?.key);
     this.#expire();
@@ -205,6 +231,8 @@ export class MemoryStore implements Store {
       entries: entries.map((entry) => ({ ...entry, writtenAt: this.#now() })),
       bytes: bytesOf(entries),
       trimmedEnd: first === undefined ? Math.max(0, ...ends) : first.seq === 1 ? 0 : first.startSample,
+      lostSeq: 0,
+      watchedUntil: 0,
       stopped: undefined,
       expiresAt: 0,
     };
@@ -238,8 +266,9 @@ export class MemoryStore implements Store {
       return { kind: 'fenced', epoch: session.epoch };
     }
     const answer = write(session);
-    if (answer.kind === 'ok') this.#renew(sessionId, session);
-    return answer;
+    if (answer.kind !== 'ok') return answer;
+    this.#renew(sessionId, session);
+    return session.watchedUntil > this.#now() ? { kind: 'ok', watched: true } : answer;
   }
 
   /** Makes a session that of its start key, and ends the one that was. */

@@ -12,6 +12,9 @@ import {
   type CreateAnswer,
   type JournalEntry,
   type NewSession,
+  type ReadAnswer,
+  type ReadRequest,
+  type ReadSession,
   type SessionSnapshot,
   type SessionStop,
   type Store,
@@ -37,6 +40,7 @@ const UPDATES_PER_CALL = 100;
  * - `append`, `stop`, `update`, `remove` need the present claim, so the last word is this owner's. An append of a number
  *   that is there is a repeat or a conflict, a watermark does not go back, a stop needs the head, and after a removal
  *   this owner has nothing more to say.
+ * - `read` changes nothing but the mark of the viewers, which expires.
  * - `rebuild` needs a record that is absent, older, or this owner's with a lower head. One that comes late to an absent
  *   record makes it as it was once: the owner's next write finds it behind and makes it whole; without an owner it
  *   expires.
@@ -154,6 +158,25 @@ export class RedisStore implements Store {
     return answers;
   }
 
+  async read({ afterSeq, sessionId, watchHash, watchMs }: ReadRequest): Promise<ReadAnswer> {
+    if (!isSessionId(sessionId)) return { kind: 'unknown' };
+    const reply = await this.#redis.run(
+      'read',
+      [keysOf(this.#prefix, sessionId).record],
+      [watchHash, afterSeq, watchMs],
+    );
+    const [kind] = texts(reply);
+    switch (kind) {
+      case 'unknown':
+      case 'forbidden':
+        return { kind };
+      case 'read':
+        return { kind, session: readSession(reply) };
+      default:
+        throw unexpected();
+    }
+  }
+
   async rebuild(snapshot: SessionSnapshot): Promise<WriteAnswer> {
     const { attempt, claim, ends, entries, head, owner, principal, request, start, watermark, ...hashes } = snapshot;
     checkSessionId(claim.sessionId, principal, start?.key);
@@ -243,6 +266,7 @@ function writeAnswer(reply: Reply | undefined): WriteAnswer {
   const [kind, detail] = texts(reply);
   switch (kind) {
     case 'ok':
+      return detail === undefined ? { kind } : { kind, watched: true };
     case 'absent':
     case 'stopped':
       return { kind };
@@ -277,6 +301,22 @@ function claimedSession(sessionId: string, claimId: string, reply: Reply): Claim
         : { offset: Number(offset), chunk: Number(chunk), chunkEnd: Number(chunkEnd) },
     missed: items.slice(13).map((entry, index) => journalEntry(Number(first) + index, entry)),
     trimmedEnd: Number(trimmed),
+    ...(stopped === '' ? {} : { stopped: JSON.parse(stopped ?? '') as SessionStop }),
+  };
+}
+
+function readSession(reply: Reply): ReadSession {
+  if (!Array.isArray(reply)) throw unexpected();
+  const items: readonly Reply[] = reply;
+  const [, epoch, request, head, trimmed, lost, stopped, first] = texts(items.slice(0, 8));
+  if (first === undefined) throw unexpected();
+  return {
+    request: request ?? '',
+    epoch: Number(epoch),
+    head: Number(head),
+    entries: items.slice(8).map((entry, index) => journalEntry(Number(first) + index, entry)),
+    trimmedEnd: Number(trimmed),
+    lostSeq: Number(lost),
     ...(stopped === '' ? {} : { stopped: JSON.parse(stopped ?? '') as SessionStop }),
   };
 }

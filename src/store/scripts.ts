@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 
 /** The atomic operations: each is a file in `lua/`, whose header lists keys, arguments and answers. */
-export const SCRIPT_NAMES = ['create', 'claim', 'append', 'stop', 'update', 'rebuild', 'remove'] as const;
+export const SCRIPT_NAMES = ['create', 'claim', 'append', 'stop', 'update', 'read', 'rebuild', 'remove'] as const;
 export type ScriptName = (typeof SCRIPT_NAMES)[number];
 
 /** The text of an operation as it is in its file. */

@@ -176,7 +176,8 @@ export type ClaimAnswer =
 
 /**
  * What a write did:
- * - `ok`: it took effect, now or when it was made first.
+ * - `ok`: it took effect, now or when it was made first. `watched`, from `append`, `stop` and `update` alone: there are
+ *   viewers who want to hear of it.
  * - `fenced`: another claim holds the session, with this epoch.
  * - `absent`: the store does not know the session (any more).
  * - `behind`: the record is this claim's, but its head is lower than the write needs: the store has lost entries.
@@ -186,7 +187,8 @@ export type ClaimAnswer =
  * - `stopped`: the session was stopped and takes nothing more.
  */
 export type WriteAnswer =
-  | { readonly kind: 'ok' | 'absent' | 'stopped' }
+  | { readonly kind: 'ok'; readonly watched?: true }
+  | { readonly kind: 'absent' | 'stopped' }
   | { readonly kind: 'fenced'; readonly epoch: number }
   | { readonly kind: 'behind' | 'conflict'; readonly head: number };
 
@@ -223,6 +225,40 @@ export interface Update {
   /** Moves, never back, as long as no entry that it rests on is lost. Undefined: only keeps the session alive. */
   readonly watermark?: Watermark | undefined;
 }
+
+/** What a viewer's worker asks for. */
+export interface ReadRequest {
+  readonly sessionId: string;
+  /** SHA-256 of the journal key. */
+  readonly watchHash: Buffer;
+  /** The last entry that is known there; 0 for none. */
+  readonly afterSeq: number;
+  /** The session counts as watched for so long from now, in milliseconds. */
+  readonly watchMs: number;
+}
+
+/** A session as its viewers may know it. */
+export interface ReadSession {
+  readonly request: string;
+  readonly epoch: number;
+  /** Number of the last entry. */
+  readonly head: number;
+  /**
+   * The entries after `afterSeq` that are held, in order and without holes, up to `head`. If the first is not
+   * `afterSeq + 1`, or there is none and `head` is above `afterSeq`, those between are gone.
+   */
+  readonly entries: readonly JournalEntry[];
+  /** End of the last entry that is gone, in samples; 0 if none is. */
+  readonly trimmedEnd: number;
+  /** Entries up to this number may be gone because the store lost them, not because they were trimmed; 0 if none are. */
+  readonly lostSeq: number;
+  readonly stopped?: SessionStop;
+}
+
+/** `unknown` and `forbidden` as with a claim. */
+export type ReadAnswer =
+  | { readonly kind: 'read'; readonly session: ReadSession }
+  | { readonly kind: 'unknown' | 'forbidden' };
 
 /** How much of a journal is kept; its newest entry always is. */
 export interface JournalBounds {
@@ -274,6 +310,13 @@ export interface Store {
    * @throws StoreUnavailableError if none was answered
    */
   update(updates: readonly Update[]): Promise<UpdateAnswer[]>;
+
+  /**
+   * Marks a session as watched, then reads its journal; an entry that is committed later is answered with `watched`, so
+   * that a viewer misses none. Changes nothing else, and does not keep the session from expiring.
+   * @throws StoreUnavailableError
+   */
+  read(request: ReadRequest): Promise<ReadAnswer>;
 
   /**
    * Makes the record anew where it is absent, has a lower epoch, or is this claim's with a lower head; `ok` without an

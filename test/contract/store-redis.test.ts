@@ -4,7 +4,8 @@ import { RedisStore } from '../../src/store/redis.ts';
 import { RedisLink } from '../../src/store/redis-link.ts';
 import { describeWithRedis, RedisServer, startCluster } from '../support/redis.ts';
 import { describeStoreContract } from './store-contract.ts';
-import { SILENT } from './store-sessions.ts';
+import { describeStoreReading } from './store-reading.ts';
+import { SILENT, type StoreFactory } from './store-sessions.ts';
 
 const TIMEOUT_MS = 5_000;
 
@@ -15,14 +16,17 @@ describeWithRedis('on one server', () => {
   });
   afterAll(() => server.stop());
 
-  describeStoreContract('Redis', async (bounds, count) => {
+  const makeStores: StoreFactory = async (bounds, count) => {
     const prefix = `test:${randomUUID()}:`;
     const links = Array.from({ length: count }, () =>
       RedisLink.open({ mode: 'standalone', node: server.node, db: 0 }, TIMEOUT_MS, SILENT),
     );
     await Promise.all(links.map((link) => link.connected(TIMEOUT_MS)));
     return links.map((link) => new RedisStore(link, prefix, bounds));
-  });
+  };
+
+  describeStoreContract('Redis', makeStores);
+  describeStoreReading('Redis', makeStores);
 });
 
 describeWithRedis('on a cluster', () => {
@@ -32,11 +36,14 @@ describeWithRedis('on a cluster', () => {
   });
   afterAll(() => Promise.all(servers.map((server) => server.stop())));
 
-  describeStoreContract('Redis Cluster', async (bounds, count) => {
+  const makeStores: StoreFactory = async (bounds, count) => {
     const prefix = `test:${randomUUID()}:`;
     const nodes = servers.map(({ node }) => node);
     const links = Array.from({ length: count }, () => RedisLink.open({ mode: 'cluster', nodes }, TIMEOUT_MS, SILENT));
     await Promise.all(links.map((link) => link.connected(TIMEOUT_MS)));
     return links.map((link) => new RedisStore(link, prefix, bounds));
-  });
+  };
+
+  describeStoreContract('Redis Cluster', makeStores);
+  describeStoreReading('Redis Cluster', makeStores);
 });

@@ -21,6 +21,7 @@ ARGV[15] oldest entry to hold, in milliseconds
 
 Returns
   ok             now or by an earlier call
+  ok WATCHED     the same, and viewers watch the session
   absent         no such record
   fenced EPOCH   another claim holds it
   stopped        it takes no more entries
@@ -29,8 +30,8 @@ Returns
 ]]
 local record, seq = KEYS[1], tonumber(ARGV[3])
 local known = redis.call('HMGET', record, 'epoch', 'claim', 'head', 'ends', 'offset', 'chunk', 'first', 'trimmed',
-  'bytes', 'stopped', 'start')
-local epoch, claim, head, ends, offset, chunk, first, trimmed, bytes, stopped, start = unpack(known)
+  'bytes', 'stopped', 'start', 'watched')
+local epoch, claim, head, ends, offset, chunk, first, trimmed, bytes, stopped, start, watched = unpack(known)
 if not epoch then return { 'absent' } end
 if epoch ~= ARGV[1] or claim ~= ARGV[2] then return { 'fenced', epoch } end
 
@@ -63,4 +64,5 @@ if ARGV[11] ~= '' and not stopped and ARGV[3] == head then redis.call('HSET', re
 first, trimmed, bytes = trim(record, first, trimmed, bytes, head, ARGV[13], ARGV[14], ARGV[15])
 redis.call('HSET', record, 'first', first, 'trimmed', trimmed, 'bytes', bytes)
 keep(record, start and KEYS[2], ARGV[12])
+if isWatched(watched) then return { 'ok', 1 } end
 return { 'ok' }

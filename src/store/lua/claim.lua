@@ -50,6 +50,7 @@ if claim ~= ARGV[1] or attempt ~= ARGV[5] then
       bytes = bytes - size
     end
     if from == first then first, trimmed = lastSeq + 1, ARGV[8] end
+    if head < lastSeq then redis.call('HSET', record, 'lost', ARGV[7]) end
     head = lastSeq
     ends = string.gsub(ends, '%d+', function(finish)
       return int(isOlder and lastEnd or math.max(tonumber(finish), lastEnd))

@@ -7,6 +7,8 @@ A session is one hash, its record, so that all of it expires, or is evicted, at 
   head ends offset chunk chunkEnd        how far it is; chunk and chunkEnd are '' where only the client knows them
   first trimmed bytes                    first entry that is held (head + 1 for none), end of the one before, bytes held
   stopped                                how it ended; absent while it has not
+  watched                                until when viewers are there; absent if none ever were
+  lost                                   entries up to this number may be known to the client alone; absent if none are
   start                                  present if it has a start key
   e1 e2 ...                              entries: start:end:time:data
 A record that holds only an epoch and an empty claim is what is left of a session that a later start has ended.
@@ -54,6 +56,11 @@ local function trim(record, first, trimmed, bytes, head, entries, size, age)
     first, trimmed, bytes = first + 1, finish, bytes - length
   end
   return int(first), int(trimmed), int(bytes)
+end
+
+-- Whether viewers are there; they renew the mark for as long.
+local function isWatched(watched)
+  return watched and tonumber(watched) > clock()
 end
 
 -- Keeps a session and its start key for another term.

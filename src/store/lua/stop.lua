@@ -11,14 +11,15 @@ ARGV[5] milliseconds to keep it
 
 Returns
   ok             now or by an earlier call
+  ok WATCHED     the same, and viewers watch the session
   absent         no such record
   fenced EPOCH   another claim holds it
   stopped        it has ended otherwise
   behind HEAD    the last entries are missing
   conflict HEAD  there are entries after that
 ]]
-local known = redis.call('HMGET', KEYS[1], 'epoch', 'claim', 'head', 'stopped', 'start')
-local epoch, claim, head, stopped, start = unpack(known)
+local known = redis.call('HMGET', KEYS[1], 'epoch', 'claim', 'head', 'stopped', 'start', 'watched')
+local epoch, claim, head, stopped, start, watched = unpack(known)
 if not epoch then return { 'absent' } end
 if epoch ~= ARGV[1] or claim ~= ARGV[2] then return { 'fenced', epoch } end
 if stopped and stopped ~= ARGV[4] then return { 'stopped' } end
@@ -26,4 +27,5 @@ if not stopped and tonumber(head) < tonumber(ARGV[3]) then return { 'behind', he
 if not stopped and tonumber(head) > tonumber(ARGV[3]) then return { 'conflict', head } end
 redis.call('HSET', KEYS[1], 'stopped', ARGV[4])
 keep(KEYS[1], start and KEYS[2], ARGV[5])
+if isWatched(watched) then return { 'ok', 1 } end
 return { 'ok' }

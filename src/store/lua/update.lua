@@ -16,6 +16,7 @@ ARGV[+6] where that chunk ends
 
 Returns, for each session,
   ok            its watermark is there or further
+  ok WATCHED    the same, and viewers watch the session
   absent        no such record
   fenced EPOCH  another claim holds it
   stopped       it has ended
@@ -23,8 +24,8 @@ Returns, for each session,
 ]]
 local function update(record, startKey, byEpoch, byClaim, lastHead, toOffset, toChunk, toChunkEnd)
   local known = redis.call('HMGET', record, 'epoch', 'claim', 'head', 'stopped', 'offset', 'chunk', 'first', 'trimmed',
-    'bytes', 'start')
-  local epoch, claim, head, stopped, offset, chunk, first, trimmed, bytes, start = unpack(known)
+    'bytes', 'start', 'watched')
+  local epoch, claim, head, stopped, offset, chunk, first, trimmed, bytes, start, watched = unpack(known)
   if not epoch then return { 'absent' } end
   if epoch ~= byEpoch or claim ~= byClaim then return { 'fenced', epoch } end
   if stopped then return { 'stopped' } end
@@ -36,6 +37,7 @@ local function update(record, startKey, byEpoch, byClaim, lastHead, toOffset, to
   held, trimmed, bytes = trim(record, first, trimmed, bytes, head, ARGV[2], ARGV[3], ARGV[4])
   if held ~= first then redis.call('HSET', record, 'first', held, 'trimmed', trimmed, 'bytes', bytes) end
   keep(record, start and startKey, ARGV[1])
+  if isWatched(watched) then return { 'ok', 1 } end
   return { 'ok' }
 end
 

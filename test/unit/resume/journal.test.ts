@@ -40,6 +40,7 @@ class Network {
       append: over((claim, entry, options) => memory.append(claim, entry, options)),
       stop: over((claim, head, stop) => memory.stop(claim, head, stop)),
       update: over((updates) => memory.update(updates)),
+      read: over((request) => memory.read(request)),
       rebuild: over((snapshot) => memory.rebuild(snapshot)),
       remove: over((claim) => memory.remove(claim)),
       close: () => memory.close(),

@@ -72,6 +72,8 @@ const VERBS: Readonly<Record<ScriptName, (store: RedisStore) => Promise<unknown>
   append: (store) => store.append(claim, entry(1), entryOptions(1)),
   stop: (store) => store.stop(claim, 1, { reason: 'end', samples: 1, finals: 1 }),
   update: (store) => store.update(Array.from({ length: TIMES }, () => ({ claim, head: 1 }))),
+  read: (store) =>
+    store.read({ sessionId: session.sessionId, watchHash: session.watchHash, afterSeq: 0, watchMs: 1_000 }),
   rebuild: (store) =>
     store.rebuild(snapshot(session, claim, { head: TIMES, ends: [3], entries: [1, 2, 3].map((seq) => entry(seq)) })),
   remove: (store) => store.remove(claim),
