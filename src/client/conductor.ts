@@ -75,6 +75,7 @@ export class Conductor {
     });
     this.#sessions = new Sessions({ ring, coverage, ...settings.format, output });
     this.sender = new Sender(ring, coverage, settings.format.sampleRate, {
+      notTaken: () => this.#resumeForRepair('The gateway does not take a chunk that it asks for.'),
       hole: () => this.#resumeForRepair('A chunk that the gateway needs is not held any more.'),
       badAudio: (error) => output.warning(error),
       outOfOrder: (error) => this.#lost(error),

@@ -13,6 +13,11 @@ import type { Timeline } from './timeline.ts';
  * queue would hold up the answers to its pings, which are all that tells it that we live.
  */
 const REPLY_WINDOW = 20;
+/**
+ * The gateway may ask for the same chunk so many times: a stop that was on its way is answered by that as well. Beyond it
+ * the chunk gets lost behind the connection, and sending it again would go on for ever.
+ */
+const SAME_GAPS = 3;
 /** Wait after a refusal that names none, in milliseconds. */
 const REFUSAL_WAIT_MS = 500;
 /** Audio that may wait to be sent before `ready` makes the application wait, in milliseconds. */
@@ -21,6 +26,8 @@ const READY_MS = 2_000;
 export interface SenderEvents {
   /** The chunk that has to be sent next is not held any more: the server must be told. */
   hole(): void;
+  /** The server asks for a chunk again and again, and does not take it. */
+  notTaken(): void;
   /** The server refused a chunk for its content; it is not sent again. */
   badAudio(error: TranscriptionError): void;
   /** A chunk was refused after later ones had gone, and the server does not number chunks: their order is lost. */
@@ -41,6 +48,8 @@ interface Attachment {
   waiting: number;
   /** Raised when sending goes back: replies to what was sent before do not count. */
   generation: number;
+  /** The chunk that the server asked for last, and how often. */
+  gap: { readonly chunk: number; readonly times: number };
   stopSent: boolean;
   pauseSent: boolean;
   blockedUntil: number;
@@ -96,6 +105,7 @@ export class Sender {
       catchUpTo: this.#ring.last,
       waiting: 0,
       generation: 0,
+      gap: { chunk: 0, times: 0 },
       stopSent: false,
       pauseSent: false,
       blockedUntil: 0,
@@ -114,7 +124,12 @@ export class Sender {
 
   /** Goes back to an earlier chunk, numbered as the session does; a later one changes nothing. */
   goBackTo(sessionChunk: number): void {
-    if (this.#attached !== undefined) this.#goBack(this.#attached, this.#attached.timeline.base.chunks + sessionChunk);
+    const attached = this.#attached;
+    if (attached === undefined) return;
+    const { chunk, times } = attached.gap;
+    attached.gap = { chunk: sessionChunk, times: chunk === sessionChunk ? times + 1 : 1 };
+    if (attached.gap.times > SAME_GAPS) this.#events.notTaken();
+    else this.#goBack(attached, attached.timeline.base.chunks + sessionChunk);
   }
 
   /** After the last chunk comes the stop. */

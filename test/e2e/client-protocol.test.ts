@@ -235,8 +235,26 @@ describe('a connection that is open at one end only', () => {
     const audio = speech(12, 6);
     await client.start();
     await speak(client, audio.pcm);
+    await expect.poll(() => retries.map(({ error }) => error.code)).toEqual(['no_answer']);
     await expect(client.stop()).resolves.toMatchObject({ sessions: 1, gaps: 0 });
-    expect(retries.map(({ error }) => error.code)).toEqual(['no_answer']);
+    expect(isClean(accountOf(audio, entries))).toBe(true);
+  });
+
+  it('is left when a chunk is asked for again and again and never taken', async () => {
+    let isCut = false;
+    let chunks = 0;
+    const fault: ModelOptions['fault'] = (moment) => {
+      if (moment === 'resume') isCut = false;
+      if (moment === 'chunk' && ++chunks === 12) isCut = true;
+      return moment === 'chunk' && isCut ? 'lose' : undefined;
+    };
+    const { client, entries, retries } = await serverAndClient({ fault });
+    const audio = speech(12, 6);
+    await client.start();
+    await speak(client, audio.pcm);
+    await expect(client.stop()).resolves.toMatchObject({ sessions: 1, gaps: 0 });
+    expect(retries.map(({ error }) => error.code)).toEqual(['internal']);
+    expect(chunks).toBeLessThan(500);
     expect(isClean(accountOf(audio, entries))).toBe(true);
   });
 });

@@ -67,6 +67,7 @@ describe('a drain', () => {
     const closed = gateway.app.close();
     await expect.poll(() => gateway.app.readiness.ready).toBe(false);
     one.socket.emit('audio_chunk', { chunk: tone(100) });
+    if (protocol === 2) one.socket.emit('stop_transcription', { last_chunk: 3 });
     await one.next('transcription_stopped');
     await closed;
     expect(one.all('error')).toEqual([]);
