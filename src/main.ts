@@ -4,7 +4,8 @@ import { emulator } from './cli/emulator.ts';
 import { addEmulatorOptions, type EmulatorCommandOptions } from './cli/emulator-options.ts';
 import { EXIT } from './cli/exit.ts';
 import { serve } from './cli/serve.ts';
-import { DEFAULT_URL, type StreamCommandOptions, stream } from './cli/stream.ts';
+import { stream } from './cli/stream.ts';
+import { DEFAULT_URL, type StreamCommandOptions } from './cli/stream-options.ts';
 import { VERSION } from './version.ts';
 
 /** The command line: picks a command and does nothing else. @param argv as `process.argv` */
@@ -31,8 +32,13 @@ export async function main(argv: readonly string[]): Promise<void> {
     .option('--url <url>', 'where the gateway is', parseUrl, DEFAULT_URL)
     .addOption(new Option('--realtime', 'send at the speed of speech (default)').conflicts('fast'))
     .option('--fast', 'send as fast as the gateway takes it', false)
-    .option('--json', 'print each event of the gateway as a line of JSON on standard output', false)
-    .addOption(new Option('--protocol <version>', 'protocol version').choices(['1', '2']).default('2'))
+    .option('--json', 'print each event as a line of JSON on standard output', false)
+    .addOption(
+      new Option('--protocol <version>', 'protocol version; with 1 a lost connection is the end')
+        .choices(['1', '2'])
+        .default('2'),
+    )
+    .option('--give-up-after <seconds>', 'how long to wait for a gateway that went away', parseSeconds, 60)
     .addHelpText('after', EXIT_HELP)
     .action(async (file: string | undefined, options: StreamCommandOptions) => {
       process.exitCode = await stream(file, options);
@@ -74,6 +80,17 @@ function parseUrl(value: string): string {
   return value;
 }
 
+/** An hour of kept audio is as much as one command should hold in memory. */
+const MAX_GIVE_UP_AFTER = 3_600;
+
+function parseSeconds(value: string): number {
+  const seconds = Number(value);
+  if (!(seconds >= 1 && seconds <= MAX_GIVE_UP_AFTER)) {
+    throw new InvalidArgumentError(`It must be from 1 to ${MAX_GIVE_UP_AFTER}.`);
+  }
+  return seconds;
+}
+
 const EXIT_HELP = `
-Exit status: ${EXIT.ok} transcribed, ${EXIT.failed} the gateway reported an error, ${EXIT.usage} bad arguments or file,
-${EXIT.unreachable} no connection, ${EXIT.interrupted} interrupted.`;
+Exit status: ${EXIT.ok} transcribed whole, ${EXIT.failed} the gateway reported an error or a gap,
+${EXIT.usage} bad arguments or file, ${EXIT.unreachable} no gateway, ${EXIT.interrupted} interrupted.`;

@@ -5,7 +5,7 @@ import { closeOnSignals } from '../lifecycle.ts';
 import { createLogger } from '../log.ts';
 import { loadConfigOrComplain } from './config-commands.ts';
 import { EXIT } from './exit.ts';
-import { DEFAULT_URL } from './stream.ts';
+import { DEFAULT_URL } from './stream-options.ts';
 
 /** `serve`: runs the gateway until a signal ends it. */
 export async function serve(): Promise<void> {

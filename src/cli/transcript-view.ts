@@ -1,11 +1,13 @@
 import cliProgress from 'cli-progress';
 import type { ResultEvent } from '../protocol/events.ts';
 
+type ShownResult = Pick<ResultEvent, 'text' | 'is_partial'>;
+
 /** Where the stream command shows what happens. */
 export interface TranscriptView {
   /** @param sentMs audio sent, in milliseconds @param totalMs undefined when the length is not known */
   progress(sentMs: number, totalMs: number | undefined): void;
-  result(event: ResultEvent): void;
+  result(event: ShownResult): void;
   /** One line about the course of things. */
   note(text: string): void;
   close(): void;
@@ -62,7 +64,7 @@ class TerminalView implements TranscriptView {
     this.#bar.update(sentMs, { at: totalMs === undefined ? clock(sentMs) : `${clock(sentMs)} / ${clock(totalMs)}` });
   }
 
-  result(event: ResultEvent): void {
+  result(event: ShownResult): void {
     if (event.is_partial) {
       this.#partial.update({ text: tail(event.text, (this.#terminal.columns ?? 80) - 4) });
       return;
@@ -95,7 +97,7 @@ class PlainView implements TranscriptView {
 
   progress(): void {}
 
-  result(event: ResultEvent): void {
+  result(event: ShownResult): void {
     if (event.is_partial) this.note(`… ${event.text}`);
     else this.#finals(event.text);
   }
