@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { formatAccount, isClean } from '../support/reconcile.ts';
 import { NO_REDIS, RedisServer } from '../support/redis.ts';
-import { type Strike, takeover } from '../support/takeover.ts';
+import type { Strike } from '../support/takeover.ts';
+import { expectWhole } from '../support/whole.ts';
 
 /** How long a strike that passes lasts, in milliseconds: longer than a client waits for a connection that is silent. */
 const STRIKE_MS = 4_000;
@@ -13,28 +13,6 @@ describe.skipIf(NO_REDIS)('coded audio through a cluster of gateways and one Red
     redis = await RedisServer.start();
   });
   afterAll(() => redis.stop());
-
-  async function expectWhole(options: Omit<Parameters<typeof takeover>[0], 'redis' | 'pods'>) {
-    const report = await takeover({ redis, pods: 2, ...options });
-    for (const account of report.accounts) {
-      console.log(formatAccount(account));
-      expect(isClean(account)).toBe(true);
-      expect(account.coveredByGap).toEqual([]);
-    }
-    expect(report.disorders).toEqual([]);
-    return report;
-  }
-
-  it('is whole when owners are killed at random moments, and within commits, acknowledgements, claims and replays', async () => {
-    const report = await expectWhole({
-      kills: 2,
-      sessions: 2,
-      seed: 11,
-      failpoints:
-        'commit.before=0.05,commit.after=0.05,ack.before=0.02,ack.after=0.02,claim.before=0.1,claim.after=0.1,replay=0.2',
-    });
-    expect(report.deaths).toBeGreaterThan(2);
-  });
 
   it.each<[string, Strike]>([
     ['the network is cut', async (pods) => pods.cut()],
@@ -80,6 +58,6 @@ describe.skipIf(NO_REDIS)('coded audio through a cluster of gateways and one Red
       },
     ],
   ])('is whole when %s', async (_name, strike) => {
-    await expectWhole({ kills: 1, sessions: 2, seed: 5, strike });
+    await expectWhole({ redis, kills: 1, sessions: 2, seed: 5, strike });
   });
 });

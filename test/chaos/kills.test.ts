@@ -1,0 +1,23 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { NO_REDIS, RedisServer } from '../support/redis.ts';
+import { expectWhole } from '../support/whole.ts';
+
+describe.skipIf(NO_REDIS)('coded audio through a cluster of gateways and one Redis', { timeout: 120_000 }, () => {
+  let redis: RedisServer;
+  beforeAll(async () => {
+    redis = await RedisServer.start();
+  });
+  afterAll(() => redis.stop());
+
+  it('is whole when owners are killed at random moments, and within commits, acknowledgements, claims and replays', async () => {
+    const report = await expectWhole({
+      redis,
+      kills: 2,
+      sessions: 2,
+      seed: 11,
+      failpoints:
+        'commit.before=0.05,commit.after=0.05,ack.before=0.02,ack.after=0.02,claim.before=0.1,claim.after=0.1,replay=0.2',
+    });
+    expect(report.deaths).toBeGreaterThan(2);
+  });
+});
