@@ -166,6 +166,8 @@ export class OwnedSession {
     if (this.stopping && this.#journal === undefined) {
       throw new GatewayError('no_session', 'stop_transcription: the session is already stopping.');
     }
+    // Its audio is not taken any more, so that asking for a chunk would be in vain. The end comes, here or elsewhere.
+    if (this.#session.draining) return;
     this.#chunks.assertComplete(lastChunk);
     this.#session.stop(reason);
   }
