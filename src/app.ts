@@ -11,7 +11,8 @@ import type { Logger } from './log.ts';
 import { collectProcessMetrics, createMetrics, type Metrics } from './metrics/metrics.ts';
 import { SessionRegistry } from './session/registry.ts';
 import { SocketGateway } from './socket/gateway.ts';
-import { openStore } from './store/index.ts';
+import { PodBus } from './socket/pod-bus.ts';
+import { openPubSub, openStore } from './store/index.ts';
 import type { StoreBounds } from './store/store.ts';
 
 /** Of the drain deadline, what is kept for closing sockets and servers after the last session. */
@@ -37,6 +38,7 @@ export class App {
   /** What has been started, to be closed in reverse order. */
   readonly #steps: { readonly name: string; readonly close: () => Promise<void> }[] = [];
   #registry: SessionRegistry | undefined;
+  #gateway: SocketGateway | undefined;
   #engine: Engine | undefined;
   #port = 0;
   #adminPort = 0;
@@ -115,15 +117,23 @@ export class App {
       ...config,
       journal: { pendingEntries: config.storeOutageEntries, tailEntries: config.journalEntries },
     };
+    const pubSub = await openPubSub(config, (isLost) =>
+      metrics.liveMessagesTotal.inc({ outcome: isLost ? 'lost' : 'published' }),
+    );
+    this.#steps.push({ name: 'live messages', close: async () => pubSub?.close() });
+    const bus = new PodBus(pubSub, config.redisPrefix);
+    this.#steps.push({ name: 'rooms', close: () => bus.close() });
     const registry = new SessionRegistry({
       engine,
       store,
+      audience: bus,
       isShared: config.redisUrl !== undefined,
       limits,
       metrics,
       log: this.#log,
     });
     this.#registry = registry;
+    bus.onWatched((sessionId) => registry.watched(sessionId));
     this.#steps.push({ name: 'sessions', close: async () => registry.close() });
 
     const http = createHttpServer();
@@ -134,9 +144,12 @@ export class App {
       registry,
       engine,
       limits: config,
+      store,
+      bus,
       metrics,
       log: this.#log,
     });
+    this.#gateway = gateway;
     this.#steps.push({ name: 'sockets', close: () => gateway.close() });
     this.#port = await listen(http, config.host, config.port, SETTINGS.port.variable);
 
@@ -151,6 +164,7 @@ export class App {
     if (this.#registry !== undefined) {
       this.#registry.beginDrain();
       this.#log.info({ sessions: this.#registry.size }, 'drain begins');
+      this.#gateway?.announceDrain(this.#config.drainTimeoutMs - CLOSING_MS);
       const flushed = this.#registry.flush().then(() => true);
       const late = delay(Math.max(0, deadline - CLOSING_MS - performance.now()), false, { ref: false });
       if (!(await Promise.race([flushed, late]))) {

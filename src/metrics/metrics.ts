@@ -59,6 +59,17 @@ export function createMetrics() {
     ]),
     awsOpensTotal: counter('aws_opens_total', 'Attempts to open a stream in an AWS pool entry.', ['entry', 'outcome']),
     storeAvailable: gauge('store_available', '1 while the session store can be reached.'),
+    viewers: gauge('viewers', 'Watches of sessions, one for each viewer and session.'),
+    viewerReadsTotal: counter('viewer_reads_total', 'Reads of journals for viewers, by outcome.', ['outcome']),
+    viewerPartialsSkippedTotal: counter(
+      'viewer_partials_skipped_total',
+      'Partials not sent to a viewer because an earlier one was still on its way.',
+    ),
+    liveMessagesTotal: counter(
+      'live_messages_total',
+      'Messages to the workers of viewers, by whether Redis took them.',
+      ['outcome'],
+    ),
     draining: gauge('draining', '1 while the gateway drains.'),
   };
 }

@@ -214,4 +214,6 @@ export interface ClientToServerEvents {
   resume_transcription: (data?: unknown, ack?: Ack) => void;
   pause_transcription: (data?: unknown, ack?: Ack) => void;
   unpause_transcription: (data?: unknown, ack?: Ack) => void;
+  watch_transcription: (data?: unknown, ack?: Ack) => void;
+  unwatch_transcription: (data?: unknown, ack?: Ack) => void;
 }

@@ -23,6 +23,9 @@ const MAX_BURST = 10_000;
 /** After a failed call, when the store says that it is there: it may have lost one answer only. In milliseconds. */
 const RETRY_MS = 250;
 
+/** Viewers who are there renew their mark several times in it, in milliseconds. */
+export const WATCH_MS = 10_000;
+
 /** A final or a gap before it has a number. */
 export interface Draft<Body> {
   readonly startSample: number;
@@ -48,6 +51,8 @@ export interface JournalLimits {
 interface JournalSink<Body> {
   /** An entry may be sent. Not durable: it is numbered and waits for a store that is away. */
   entry(entry: Numbered<Body>, durable: boolean): void;
+  /** An entry is committed, and viewers watch the session. Called before `entry` where that was not shown yet. */
+  published(entry: JournalEntry): void;
   /** Every entry up to some number is committed, and with them this watermark. */
   committed(watermark: Watermark): void;
   /** The end of the session is committed, or (not durable) waits for the store. */
@@ -98,6 +103,8 @@ export class Journal<Body> {
   #pending: Pending<Body>[] = [];
   /** So many of them, the first ones, were given to the sink as not durable. */
   #shown = 0;
+  /** Until when viewers are taken to be there, in milliseconds of the monotonic clock. */
+  #watchedUntil = 0;
   #stop: SessionStop | undefined;
   #stopShown = false;
   /** In order and without holes, up to the head: what a record is made anew from, and a client gets without the store. */
@@ -147,6 +154,11 @@ export class Journal<Body> {
     return this.#shown < this.#pending.length;
   }
 
+  /** Whether viewers are there, as far as is known. */
+  get isWatched(): boolean {
+    return this.#watchedUntil > performance.now();
+  }
+
   /** True while something waits to be committed. */
   get busy(): boolean {
     return this.#pending.length > 0 || this.#stop !== undefined;
@@ -180,6 +192,11 @@ export class Journal<Body> {
     return this.#drained.promise;
   }
 
+  /** A viewer has come; the store says with each write whether any are there still. */
+  watch(): void {
+    this.#watchedUntil = performance.now() + WATCH_MS;
+  }
+
   /** The store is there again, or a client is: goes on where it stopped. */
   wake(): void {
     this.#pump();
@@ -193,7 +210,10 @@ export class Journal<Body> {
   update(now: number, watermark: Watermark): Update | undefined {
     if (this.#closed || this.#held) return undefined;
     const moved = !this.busy && watermark.offset > this.#watermark.offset;
-    if (!moved && now - this.#writtenAt < this.#options.limits.renewMs) return undefined;
+    const { renewMs } = this.#options.limits;
+    // Of a watched session the answer is wanted: whether it still is.
+    if (!moved && now - this.#writtenAt < (this.isWatched ? Math.min(renewMs, WATCH_MS / 2) : renewMs))
+      return undefined;
     return { claim: this.#claim, head: this.#head, watermark: moved ? watermark : undefined };
   }
 
@@ -202,7 +222,7 @@ export class Journal<Body> {
     if (this.#closed || claim.claimId !== this.#claim.claimId) return;
     switch (answer.kind) {
       case 'ok':
-        this.#writtenAt = performance.now();
+        this.#written(answer);
         if (watermark === undefined || watermark.offset <= this.#watermark.offset) return;
         this.#watermark = watermark;
         this.#options.sink.committed(watermark);
@@ -351,6 +371,7 @@ export class Journal<Body> {
     const { sink } = this.#options;
     switch (answer.kind) {
       case 'ok':
+        this.#written(answer);
         this.#committed();
         return true;
       case 'fenced':
@@ -388,9 +409,13 @@ export class Journal<Body> {
     this.#options.sink.fenced(epoch);
   }
 
+  #written({ watched }: { readonly watched?: true }): void {
+    this.#writtenAt = performance.now();
+    this.#watchedUntil = watched === undefined ? 0 : this.#writtenAt + WATCH_MS;
+  }
+
   #committed(): void {
     const { sink } = this.#options;
-    this.#writtenAt = performance.now();
     const done = this.#takeNext();
     if (done === undefined) {
       const stop = this.#stop as SessionStop;
@@ -398,6 +423,7 @@ export class Journal<Body> {
       sink.stopped(stop, true);
       return;
     }
+    if (this.isWatched) sink.published(done.sealed);
     if (this.#shown === 0) sink.entry(done.entry, true);
     else this.#shown--;
     sink.committed(this.#watermark);

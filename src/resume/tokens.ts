@@ -25,10 +25,23 @@ export function newSecrets(sessionId: string): SessionSecrets {
 
 /** The secrets behind a resume token that a client presents; undefined if it cannot be one. */
 export function secretsOf(sessionId: string, resumeToken: string): SessionSecrets | undefined {
-  const secret = Buffer.from(resumeToken, 'base64url');
-  // The decoder passes over what it does not know: only the text that it would write itself is a token.
-  if (secret.length !== SECRET_BYTES || secret.toString('base64url') !== resumeToken) return undefined;
-  return derive(sessionId, secret);
+  const secret = secretBytes(resumeToken);
+  return secret && derive(sessionId, secret);
+}
+
+/** What a viewer has of them. */
+export type WatchSecrets = Pick<SessionSecrets, 'journalKey' | 'watchHash'>;
+
+/** What a watch token that a viewer presents gives: the key of the journal. Undefined if it cannot be one. */
+export function watchSecretsOf(watchToken: string): WatchSecrets | undefined {
+  const journalKey = secretBytes(watchToken);
+  return journalKey && { journalKey, watchHash: sha256(journalKey) };
+}
+
+/** The decoder passes over what it does not know: only the text that it would write itself is a token. */
+function secretBytes(token: string): Buffer | undefined {
+  const secret = Buffer.from(token, 'base64url');
+  return secret.length === SECRET_BYTES && secret.toString('base64url') === token ? secret : undefined;
 }
 
 function derive(sessionId: string, secret: Buffer): SessionSecrets {

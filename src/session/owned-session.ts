@@ -5,6 +5,7 @@ import { type AudioFormat, frameBytes, samplesToMs } from '../protocol/audio.ts'
 import type { StartRequest } from '../protocol/start-request.ts';
 import { ChunkOrder, type ChunkPosition } from '../resume/chunk-order.ts';
 import { Journal, type Numbered } from '../resume/journal.ts';
+import { sealPartial } from '../resume/partial-cipher.ts';
 import type { SessionSecrets } from '../resume/tokens.ts';
 import type { Claim, ClaimedSession, SessionStop, Update, UpdateAnswer, Watermark } from '../store/store.ts';
 import { Lingering } from './lingering.ts';
@@ -34,6 +35,8 @@ export class OwnedSession {
   #view: SessionView | undefined;
   /** A partial that waits for an entry before it to be committed; a newer one takes its place. */
   #heldPartial: PlacedResult | undefined;
+  /** Partials that viewers were shown. */
+  #shownPartials = 0;
   #failure: GatewayError | undefined;
   /** The session goes on elsewhere: its end here is not its end. */
   #handingOver = false;
@@ -309,6 +312,11 @@ export class OwnedSession {
     await this.#journal?.rebuild(this.#record()).catch(() => undefined);
   }
 
+  /** Viewers have come. */
+  watched(): void {
+    this.#journal?.watch();
+  }
+
   /** The store is there again. */
   wake(): void {
     this.#journal?.wake();
@@ -329,6 +337,7 @@ export class OwnedSession {
       limits: { ...limits.journal, renewMs: limits.resumeWindowMs / 4 },
       sink: {
         entry: (entry, durable) => this.#show(entry, durable),
+        published: (entry) => this.#options.audience.entry(this.id, this.epoch, entry),
         committed: () => this.#acknowledge(),
         stopped: (stop, durable) => this.#stopped(stop, durable),
         fenced: (epoch) => this.fence(epoch),
@@ -351,7 +360,7 @@ export class OwnedSession {
   #result(result: PlacedResult): void {
     if (!result.isPartial) this.#append(result.startSample, result.endSample, { kind: 'final', result });
     else if (this.#journal?.holdsBack) this.#heldPartial = result;
-    else this.#view?.partial(result, this.epoch, this.#journal?.lastShown);
+    else this.#partial(result, this.#journal?.lastShown);
   }
 
   #append(startSample: number, endSample: number, body: EntryBody): void {
@@ -370,7 +379,17 @@ export class OwnedSession {
     const partial = this.#heldPartial;
     if (partial === undefined || this.#journal?.holdsBack) return;
     this.#heldPartial = undefined;
-    this.#view?.partial(partial, this.epoch, seq);
+    this.#partial(partial, seq);
+  }
+
+  #partial(result: PlacedResult, afterSeq: number | undefined): void {
+    this.#view?.partial(result, this.epoch, afterSeq);
+    const journal = this.#journal;
+    const key = this.#options.durability?.secrets.journalKey;
+    // Viewers get committed entries only, and what is said after those.
+    if (key === undefined || !journal?.isWatched || afterSeq !== journal.head) return;
+    const sealed = sealPartial(key, this.id, afterSeq, result);
+    this.#options.audience.partial(this.id, { ...sealed, epoch: this.epoch, order: ++this.#shownPartials });
   }
 
   #acknowledge(): void {
@@ -408,6 +427,7 @@ export class OwnedSession {
 
   #stopped(stop: SessionStop, durable: boolean): void {
     const reason = stop.reason as SessionEnd['reason'];
+    if (durable && this.#journal?.isWatched) this.#options.audience.stopped(this.id);
     const note = { ...stop, durable, ...(this.#journal && { lastSeq: this.#journal.lastSeq }) };
     if (this.#failure === undefined) this.#view?.stopped(note);
     else this.#view?.failed(this.#failure);

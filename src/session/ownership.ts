@@ -6,6 +6,7 @@ import type { ChunkPosition } from '../resume/chunk-order.ts';
 import type { JournalLimits, JournalState } from '../resume/journal.ts';
 import type { SessionSecrets } from '../resume/tokens.ts';
 import type { Claim, ClaimedSession, SessionSnapshot, Store } from '../store/store.ts';
+import type { Audience } from './audience.ts';
 import type { SessionEnd, SessionLimits } from './session.ts';
 
 /** Bounds of a session that outlives its connection, in milliseconds unless the name says otherwise. */
@@ -39,6 +40,7 @@ export interface OwnedSessionOptions {
   readonly limits: OwnershipLimits;
   readonly metrics: Metrics;
   readonly log: Logger;
+  readonly audience: Audience;
   /** Undefined: the session ends with its connection and is not journaled. */
   readonly durability: Durability | undefined;
   /** Called once, when nothing of the session is left here. */

@@ -19,6 +19,7 @@ import {
   type Store,
   StoreUnavailableError,
 } from '../store/store.ts';
+import type { Audience } from './audience.ts';
 import { OwnedSession } from './owned-session.ts';
 import type { Durability, OwnershipLimits } from './ownership.ts';
 import { joined, replay } from './replay.ts';
@@ -40,6 +41,7 @@ interface RegistryOptions {
   readonly limits: OwnershipLimits & { readonly drainTimeoutMs: number };
   /** Other workers share the store: sessions can go on elsewhere. */
   readonly isShared: boolean;
+  readonly audience: Audience;
   readonly metrics: Metrics;
   readonly log: Logger;
 }
@@ -130,6 +132,11 @@ export class SessionRegistry {
     }
   }
 
+  /** Viewers have come to a session, which may be here. */
+  watched(sessionId: string): void {
+    this.#sessions.get(sessionId)?.watched();
+  }
+
   /** Refuses new sessions from now on. Running ones go on until `flush`. */
   beginDrain(): void {
     this.#draining = true;
@@ -180,7 +187,7 @@ export class SessionRegistry {
     log: Logger,
     view: SessionView,
   ): OwnedSession {
-    const { engine, limits, metrics } = this.#options;
+    const { audience, engine, limits, metrics } = this.#options;
     const session: OwnedSession = new OwnedSession(
       {
         id,
@@ -189,6 +196,7 @@ export class SessionRegistry {
         limits,
         metrics,
         log: log.child({ session_id: id }),
+        audience,
         durability,
         onGone: (reason) => {
           if (this.#sessions.get(id) === session) this.#sessions.delete(id);

@@ -7,12 +7,15 @@ import type { Ack, ClientToServerEvents, ErrorEvent, ServerToClientEvents } from
 import { parseAudioChunk, parseStart } from '../protocol/payloads.ts';
 import { parseChunkNumber, parseResume, parseStartTerms, parseStop } from '../protocol/resume-request.ts';
 import type { StartRequest } from '../protocol/start-request.ts';
+import { parseUnwatch, parseWatch } from '../protocol/watch-request.ts';
 import type { OwnedSession } from '../session/owned-session.ts';
 import type { SessionRegistry } from '../session/registry.ts';
 import type { Caller } from './auth.ts';
 import { ConnectionView } from './connection-view.ts';
 import { type ConnectionBounds, Presenter } from './presenter.ts';
 import { SendQueue } from './send-queue.ts';
+import { Viewer } from './viewer.ts';
+import type { Viewers } from './viewers.ts';
 
 type GatewaySocket = Socket<ClientToServerEvents, ServerToClientEvents>;
 
@@ -22,9 +25,13 @@ export interface ConnectionOptions {
   readonly registry: SessionRegistry;
   readonly engine: Engine;
   readonly limits: ConnectionBounds;
+  readonly viewers: Viewers;
   readonly metrics: Metrics;
   readonly log: Logger;
 }
+
+/** Sessions that one connection may watch: a page with a meeting in several rooms. */
+const MAX_WATCHES = 16;
 
 /** The session of this connection, with the acknowledgements that wait for it. */
 interface Running {
@@ -47,6 +54,8 @@ export class Connection {
   readonly #presenter: Presenter;
   readonly #sendQueue: SendQueue;
   #running: Running | undefined;
+  /** What ends each watch, by session. */
+  readonly #watches = new Map<string, () => void>();
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
@@ -66,9 +75,12 @@ export class Connection {
       on('resume_transcription', (data, ack) => this.#resume(data, ack));
       on('pause_transcription', (_, ack) => this.#pause('pause_transcription', ack));
       on('unpause_transcription', (_, ack) => this.#unpause(ack));
+      on('watch_transcription', (data, ack) => this.#watch(data, ack));
+      on('unwatch_transcription', (data, ack) => this.#unwatch(data, ack));
     }
     socket.on('disconnect', () => {
       this.#sendQueue.close();
+      for (const leave of this.#watches.values()) leave();
       const running = this.#running;
       this.#running = undefined;
       if (running?.view !== undefined) running.session?.detach(running.view);
@@ -142,6 +154,45 @@ export class Connection {
   #unpause(ack: Ack): void {
     const session = this.#require('unpause_transcription');
     ack({ ok: true, session_id: session.id });
+  }
+
+  async #watch(data: unknown, ack: Ack): Promise<void> {
+    const { registry, socket, viewers } = this.#options;
+    const request = parseWatch(data);
+    const { sessionId } = request;
+    if (registry.draining) throw new GatewayError('draining', 'This gateway is shutting down; connect again.');
+    // Who watches again has lost its place.
+    this.#watches.get(sessionId)?.();
+    this.#watches.delete(sessionId);
+    if (this.#watches.size >= MAX_WATCHES) {
+      throw new GatewayError('bad_request', `watch_transcription: at most ${MAX_WATCHES} sessions at once.`);
+    }
+    const viewer = new Viewer({
+      socket,
+      sendQueue: this.#sendQueue,
+      afterSeq: request.afterSeq,
+      onOver: (error) => {
+        if (this.#watches.get(sessionId) === leave) this.#watches.delete(sessionId);
+        if (error !== undefined) this.#emitError(error, sessionId);
+      },
+    });
+    const { joined, leave } = viewers.watch(request, viewer);
+    this.#watches.set(sessionId, leave);
+    try {
+      await joined;
+    } catch (error) {
+      if (this.#watches.get(sessionId) === leave) this.#watches.delete(sessionId);
+      ack({ ok: false, error: this.#emitError(toGatewayError(error), sessionId) });
+      return;
+    }
+    ack({ ok: true, session_id: sessionId });
+  }
+
+  #unwatch(data: unknown, ack: Ack): void {
+    const sessionId = parseUnwatch(data);
+    this.#watches.get(sessionId)?.();
+    this.#watches.delete(sessionId);
+    ack({ ok: true, session_id: sessionId });
   }
 
   #require(event: string): OwnedSession {

@@ -11,6 +11,7 @@ import type { SessionRegistry } from '../session/registry.ts';
 import { readHandshake } from './auth.ts';
 import { Connection } from './connection.ts';
 import type { ConnectionBounds } from './presenter.ts';
+import { Viewers, type ViewersOptions } from './viewers.ts';
 
 /**
  * Largest Socket.IO message in bytes. Far above the largest legal chunk (one second, 43 kB as base64), so that a client
@@ -23,6 +24,8 @@ interface GatewayOptions {
   readonly registry: SessionRegistry;
   readonly engine: Engine;
   readonly limits: ConnectionBounds;
+  readonly store: ViewersOptions['store'];
+  readonly bus: ViewersOptions['bus'];
   readonly metrics: Metrics;
   readonly log: Logger;
 }
@@ -36,6 +39,7 @@ const LAST_WORDS_MS = 500;
 /** The public side: one Socket.IO server, a `Connection` for each socket. */
 export class SocketGateway {
   readonly #io: Server<ClientToServerEvents, ServerToClientEvents>;
+  readonly #viewers: Viewers;
   /** TCP connections, WebSockets included. */
   readonly #tcp = new Set<TcpSocket>();
   /** The transports of clients; one outlives the sockets that its client opens and closes on it. */
@@ -51,6 +55,12 @@ export class SocketGateway {
       // Web apps of other origins work as they did with the original server.
       cors: { origin: '*' },
     });
+    const { bus, engine, limits, log, metrics, store } = options;
+    const { resumeWindowMs } = limits;
+    this.#viewers = new Viewers(
+      { store, bus, resumeWindowMs, engineName: engine.capabilities.name, metrics, log },
+      this.#io,
+    );
     options.http.on('connection', (socket: TcpSocket) => {
       this.#tcp.add(socket);
       socket.once('close', () => this.#tcp.delete(socket));
@@ -68,6 +78,11 @@ export class SocketGateway {
         socket.disconnect(true);
       }
     });
+  }
+
+  /** Asks those who only watch to go on elsewhere; the others are asked by their sessions. */
+  announceDrain(withinMs: number): void {
+    this.#viewers.announceDrain(withinMs);
   }
 
   /**
@@ -93,6 +108,6 @@ export class SocketGateway {
     connectionsTotal.inc(labels);
     socket.on('disconnect', () => connections.dec(labels));
     const log = options.log.child({ connection_id: socket.id });
-    new Connection({ ...options, socket, caller, log }).serve();
+    new Connection({ ...options, socket, caller, viewers: this.#viewers, log }).serve();
   }
 }

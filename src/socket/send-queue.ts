@@ -36,6 +36,16 @@ export class SendQueue {
     return this.#waiting >= SKIP_PARTIALS_AT;
   }
 
+  /** True while anything waits. */
+  get isBusy(): boolean {
+    return this.#waiting > 0;
+  }
+
+  /** Calls back when what waits now is on its way. */
+  onceSent(callback: () => void): void {
+    this.#transport.once('drain', callback);
+  }
+
   /** Ends the watch: a transport outlives the sockets that a client opens and closes on it. */
   close(): void {
     this.#transport.off('packetCreate', this.#onPacket);

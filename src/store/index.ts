@@ -1,8 +1,11 @@
 import type { Config } from '../config/schema.ts';
 import type { Logger } from '../log.ts';
 import { MemoryStore } from './memory.ts';
+import type { PubSub } from './pub-sub.ts';
 import { redisTargetOf } from './redis-target.ts';
 import type { Store, StoreBounds } from './store.ts';
+
+export type { PubSub };
 
 /** A start waits so long for Redis. Without it the gateway starts all the same, and says that the store is away. */
 const FIRST_CONNECTION_MS = 3_000;
@@ -26,4 +29,16 @@ export async function openStore(config: Config, bounds: StoreBounds, log: Logger
       return new RedisStore(link, config.redisPrefix, bounds);
     }
   }
+}
+
+/**
+ * Opens the way by which workers tell one another what is new; undefined without Redis, where there is one worker only.
+ * @param onPublished told of each message, whether Redis took it
+ */
+export async function openPubSub(config: Config, onPublished: (isLost: boolean) => void): Promise<PubSub | undefined> {
+  const target = redisTargetOf(config);
+  if (target === undefined) return undefined;
+  const pubSub = new (await import('./pub-sub.ts')).PubSub(target, config.redisTimeoutMs, onPublished);
+  await pubSub.connected(config.redisTimeoutMs);
+  return pubSub;
 }

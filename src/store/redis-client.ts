@@ -15,8 +15,9 @@ const MAX_REDIRECTIONS = 4;
 /**
  * A client that never waits for a server that is away: nothing is queued while there is no connection, and nothing is
  * sent again on the next one, because by then it may be stale. Whoever called has been told that it failed.
+ * @param subscribes the client listens to channels, which a cluster spreads over its nodes
  */
-export function createClient(target: RedisTarget, timeoutMs: number): Redis | Cluster {
+export function createClient(target: RedisTarget, timeoutMs: number, subscribes = false): Redis | Cluster {
   const common: RedisOptions = {
     ...(target.username === undefined ? {} : { username: target.username }),
     ...(target.password === undefined ? {} : { password: target.password }),
@@ -60,6 +61,7 @@ export function createClient(target: RedisTarget, timeoutMs: number): Redis | Cl
         redisOptions: common,
         scripts,
         enableOfflineQueue: false,
+        shardedSubscribers: subscribes,
         clusterRetryStrategy: retryDelay,
         maxRedirections: MAX_REDIRECTIONS,
         // A call that finds no node fails at once, and the caller decides; only real redirections are followed.

@@ -84,6 +84,7 @@ async function open(network: Network, limits: Partial<JournalLimits> = {}, attac
     record: () => (attached() ? { ...record, attempt: 0 } : undefined),
     sink: {
       entry: ({ body, seq }, durable) => said.push(['entry', seq, body, durable]),
+      published: ({ seq }) => said.push(['published', seq]),
       committed: ({ offset }) => said.push(['committed', offset]),
       stopped: (_, durable) => said.push(['stopped', durable]),
       fenced: (epoch) => said.push(['fenced', epoch]),

@@ -1,0 +1,68 @@
+import type { Server } from 'socket.io';
+import { GatewayError } from '../errors.ts';
+import type { Logger } from '../log.ts';
+import type { Metrics } from '../metrics/metrics.ts';
+import type { ClientToServerEvents, ServerToClientEvents } from '../protocol/events.ts';
+import type { WatchRequest } from '../protocol/watch-request.ts';
+import { type WatchSecrets, watchSecretsOf } from '../resume/tokens.ts';
+import type { Store } from '../store/store.ts';
+import type { PodBus } from './pod-bus.ts';
+import type { Viewer } from './viewer.ts';
+import { WatchedSession } from './watched-session.ts';
+
+export interface ViewersOptions {
+  readonly store: Store;
+  readonly bus: PodBus;
+  /** How long a session that the store does not know any more may come back, in milliseconds. */
+  readonly resumeWindowMs: number;
+  readonly engineName: string;
+  readonly metrics: Metrics;
+  readonly log: Logger;
+}
+
+/** The viewers of this process: those of one session share what is read and heard of it. */
+export class Viewers {
+  readonly #options: ViewersOptions;
+  readonly #io: Server<ClientToServerEvents, ServerToClientEvents>;
+  readonly #sessions = new Map<string, WatchedSession>();
+
+  /** @param io whose rooms stay in this process */
+  constructor(options: ViewersOptions, io: Server<ClientToServerEvents, ServerToClientEvents>) {
+    this.#options = options;
+    this.#io = io;
+  }
+
+  /**
+   * Shows a session to a viewer: what it missed, then what comes.
+   * @returns ends that, and resolves `joined` when the viewer has what there was; that rejects with `watch_refused` or
+   *   `store_unavailable`
+   * @throws GatewayError `watch_refused`
+   */
+  watch({ sessionId, watchToken }: WatchRequest, viewer: Viewer): { leave: () => void; joined: Promise<void> } {
+    const secrets = watchSecretsOf(watchToken);
+    if (secrets === undefined) throw new GatewayError('watch_refused', 'watch_transcription: not a token.');
+    // Nobody may spoil the watch of others by a wrong token: who has another one watches another session.
+    const key = `${sessionId} ${watchToken}`;
+    const session = this.#sessions.get(key) ?? this.#open(key, sessionId, secrets);
+    return { leave: () => session.leave(viewer), joined: session.join(viewer) };
+  }
+
+  /** Asks all viewers to go on elsewhere. */
+  announceDrain(withinMs: number): void {
+    for (const session of this.#sessions.values()) session.announceDrain(withinMs);
+  }
+
+  #open(key: string, sessionId: string, secrets: WatchSecrets): WatchedSession {
+    const session: WatchedSession = new WatchedSession({
+      ...this.#options,
+      io: this.#io,
+      sessionId,
+      secrets,
+      onIdle: () => {
+        if (this.#sessions.get(key) === session) this.#sessions.delete(key);
+      },
+    });
+    this.#sessions.set(key, session);
+    return session;
+  }
+}
