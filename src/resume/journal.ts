@@ -76,6 +76,8 @@ export interface JournalOptions<Body> {
   readonly sink: JournalSink<Body>;
   /** What the record holds besides the journal; undefined while it may not be made anew (no client is attached). */
   readonly record: () => Omit<SessionSnapshot, keyof JournalState> | undefined;
+  /** Whether the other claim that holds the session is one of our own, whose answer was lost; undefined if not. */
+  readonly reclaim?: () => Promise<Claim | undefined>;
 }
 
 /** The part of a record that the journal knows. */
@@ -229,7 +231,7 @@ export class Journal<Body> {
         return;
       case 'fenced':
         if (answer.epoch < this.#claim.epoch) void this.rebuild().catch(() => undefined);
-        else this.#fenced(answer.epoch);
+        else void this.#settleFence(answer.epoch).catch(() => undefined);
         return;
       case 'absent':
       case 'behind':
@@ -377,8 +379,7 @@ export class Journal<Body> {
       case 'fenced':
         // A claim before ours: the store has lost ours.
         if (answer.epoch < this.#claim.epoch) return this.#settleLoss();
-        this.#fenced(answer.epoch);
-        return false;
+        return this.#settleFence(answer.epoch);
       case 'stopped':
         // Ended by somebody else under the same claim: a later start with the same key.
         this.#fenced(this.#claim.epoch + 1);
@@ -402,6 +403,18 @@ export class Journal<Body> {
     if (this.#closed) return false;
     if (rebuilt === undefined) this.#showProvisional();
     return rebuilt?.kind === 'ok' || (rebuilt !== undefined && this.#settle(rebuilt));
+  }
+
+  /** Another claim holds the session. @returns true if it is ours, and the write may be repeated under it */
+  async #settleFence(epoch: number): Promise<boolean> {
+    const before = this.#claim;
+    const ours = await this.#options.reclaim?.();
+    if (this.#closed) return false;
+    // Meanwhile a client has come back, or another write has found the same.
+    if (this.#claim !== before) return true;
+    if (ours !== undefined) this.#claim = ours;
+    else this.#fenced(epoch);
+    return ours !== undefined;
   }
 
   #fenced(epoch: number): void {

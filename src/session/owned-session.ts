@@ -7,7 +7,15 @@ import { ChunkOrder, type ChunkPosition } from '../resume/chunk-order.ts';
 import { Journal, type Numbered } from '../resume/journal.ts';
 import { sealPartial } from '../resume/partial-cipher.ts';
 import type { SessionSecrets } from '../resume/tokens.ts';
-import type { Claim, ClaimedSession, SessionStop, Update, UpdateAnswer, Watermark } from '../store/store.ts';
+import type {
+  Claim,
+  ClaimedSession,
+  ClaimRequest,
+  SessionStop,
+  Update,
+  UpdateAnswer,
+  Watermark,
+} from '../store/store.ts';
 import { Lingering } from './lingering.ts';
 import type { Durability, OwnedSessionOptions } from './ownership.ts';
 import { Session, type SessionEnd, type SessionOrigin } from './session.ts';
@@ -37,6 +45,8 @@ export class OwnedSession {
   #heldPartial: PlacedResult | undefined;
   /** Partials that viewers were shown. */
   #shownPartials = 0;
+  /** Made for the client that is attached; what came of it is not known. */
+  #lostClaim: ClaimRequest | undefined;
   #failure: GatewayError | undefined;
   /** The session goes on elsewhere: its end here is not its end. */
   #handingOver = false;
@@ -257,11 +267,17 @@ export class OwnedSession {
   reattach(view: SessionView, claim: Claim | undefined, attempt: number, head: number, lastSeq: number): void {
     const before = this.#view;
     this.#lingering.end();
+    this.#lostClaim = undefined;
     this.#attempt = attempt;
     if (before !== view) before?.takenOver(claim?.epoch ?? this.epoch);
     this.#view = view;
     this.#journal?.adopt(claim, head, lastSeq);
     this.#acknowledge();
+  }
+
+  /** A claim for the client that was attached had no answer. The store may have carried it out, or may do so yet. */
+  claimLost(claim: ClaimRequest): void {
+    this.#lostClaim = claim;
   }
 
   /** Goes on as before: the claim that it was held for came to nothing. */
@@ -349,7 +365,18 @@ export class OwnedSession {
       },
       // Only while a client is attached, who would know better: a client that has gone elsewhere might not.
       record: () => this.#view && this.#record(),
+      reclaim: () => this.#reclaim(),
     });
+  }
+
+  /** Repeats the claim whose answer was lost. @returns undefined if there is none, or the session went on elsewhere */
+  async #reclaim(): Promise<Claim | undefined> {
+    const lost = this.#lostClaim;
+    const answer = lost && (await this.#options.durability?.store.claim(lost));
+    if (lost !== this.#lostClaim) return undefined;
+    this.#lostClaim = undefined;
+    if (answer?.kind !== 'claimed' || answer.session.stopped !== undefined) return undefined;
+    return answer.session.head <= (this.#journal?.lastSeq ?? 0) ? answer.session.claim : undefined;
   }
 
   #record() {

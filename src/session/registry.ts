@@ -15,6 +15,7 @@ import {
   type Claim,
   type ClaimAnswer,
   type ClaimedSession,
+  type ClaimRequest,
   type NewSession,
   type Store,
   StoreUnavailableError,
@@ -240,15 +241,9 @@ export class SessionRegistry {
     // What the client does not hold any more never comes: the stream here cannot be gone on with.
     if (local !== undefined && request.oldest.offset > local.next.offset) await local.handOver();
     await local?.hold();
+    const claim = this.#claimOf(request, secrets, principal);
     try {
-      return this.#goOn(
-        await this.#claim(request, secrets, principal, local),
-        secrets,
-        request,
-        principal,
-        log,
-        makeView,
-      );
+      return this.#goOn(await this.#claim(claim, local), secrets, request, principal, log, makeView);
     } catch (error) {
       local?.release();
       const isAway = error instanceof GatewayError && error.code === 'store_unavailable';
@@ -260,36 +255,25 @@ export class SessionRegistry {
       replay(view, { entries: missed, lastSeq, trimmedEnd: undefined }, request, { epoch, durable: false });
       view.resumed(epoch, local.next, missed.length);
       local.reattach(view, undefined, request.attempt, 0, lastSeq);
+      local.claimLost(claim);
       return local;
     }
   }
 
-  async #claim(
-    request: ResumeRequest,
-    { resumeHash }: SessionSecrets,
-    principal: string,
-    local: OwnedSession | undefined,
-  ): Promise<ClaimedSession> {
+  #claimOf(request: ResumeRequest, { resumeHash }: SessionSecrets, principal: string): ClaimRequest {
     const { acked, attempt, epoch, lastEnd, lastSeq, sessionId } = request;
-    const claim = () =>
-      this.#options.store.claim({
-        sessionId,
-        claimId: randomUUID(),
-        principal,
-        resumeHash,
-        owner: this.#owner,
-        attempt,
-        epoch,
-        lastSeq,
-        lastEnd,
-        acked,
-      });
+    const claimId = randomUUID();
+    return { sessionId, claimId, principal, resumeHash, owner: this.#owner, attempt, epoch, lastSeq, lastEnd, acked };
+  }
+
+  async #claim(request: ClaimRequest, local: OwnedSession | undefined): Promise<ClaimedSession> {
+    const claim = () => this.#options.store.claim(request);
     return withStore(async () => {
       failpoint('claim.before');
       let answer: ClaimAnswer = await claim();
       failpoint('claim.after');
       // The store has lost the session and its owner is here: the record is made anew, now that a client is there.
-      if (answer.kind === 'unknown' && local !== undefined && !local.isGone && local.epoch >= epoch) {
+      if (answer.kind === 'unknown' && local !== undefined && !local.isGone && local.epoch >= request.epoch) {
         await local.rebuild();
         answer = await claim();
       }

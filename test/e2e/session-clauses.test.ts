@@ -1,3 +1,33 @@
+/**
+ * The protocol's section "Sessions, ownership and what is promised", clause by clause, on two gateways and one Redis.
+ * What is proved elsewhere is not repeated here:
+ *
+ * | clause | proved in |
+ * |---|---|
+ * | Claims: epoch and claim id, refused writes, attempts, fenced owners, notices | here |
+ * | - a connection replaced within the same worker gets taken_over | resume.test.ts |
+ * | - a start with a higher attempt ends the earlier session | resume.test.ts |
+ * | - the client after taken_over; it listens to its newest connection alone | client-protocol.test.ts |
+ * | Finals: committed first, clamped or dropped, repeats, order of streams, no matching by text | here |
+ * | - numbers from 1, acks after entries, journal_trimmed | resume.test.ts |
+ * | - a client that sees a number skipped resumes | client-protocol.test.ts |
+ * | The client is the witness: lower epoch, lower head, owner that knows more | here |
+ * | Store away: provisional finals, bound, rebuilding, attaching, new sessions, drain | here |
+ * | Audio is not lost: watermark and its chunk, silence, open partials, to the sample | here |
+ * | - settle time, catch-up, stalls, pre-roll | unit/session/session.test.ts |
+ * | - two channels | unit/session/audio-buffer.test.ts, unit/session/session.test.ts |
+ * | - the client keeps every chunk until it is covered | unit/client/ring.test.ts |
+ * | Chunks: refused for their rate, not held any more | here |
+ * | - doubles, one chunk_gap, bad_audio, stop with last_chunk, resume without what is held | resume.test.ts |
+ * | Stop: committed before it is told, replayed on any worker, repeated, resume window | here |
+ * | One timeline: over streams, parking and workers | here, unit/session/timeline.test.ts |
+ * | Viewers | viewers.test.ts |
+ * | A client without a session | client-protocol.test.ts, client-gateway.test.ts |
+ * | Version-1 clients: no lingering, no record | here; drain.test.ts, unit/session/session.test.ts |
+ * | Secrets: principal, hashes, what a dump shows | here; unit/resume/tokens.test.ts, unit/resume/entry-cipher.test.ts |
+ *
+ * Random histories of all of them together are in session-model.test.ts.
+ */
 import { createHash, hkdfSync } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
@@ -531,6 +561,29 @@ describeWithRedis('Store away', () => {
     for (const { redisGate } of [a, b]) redisGate.open();
     await expect.poll(() => lastAck(second), { timeout: 10_000 }).toBe(3 * CHUNK + SPOKEN);
     expect(finals(second)).toHaveLength(2);
+  });
+
+  it('"running sessions go on": also under a claim that the store has carried out and whose answer was lost', async () => {
+    const { a, b, fields } = await two();
+    const first = await client(a);
+    const started = await start(first);
+    say(first, 1);
+    await heard(first, final(1));
+    first.close();
+    a.redisGate.swallowAnswers();
+    const second = await client(a);
+    resume(second, started, knowing(1, 1));
+    expect(await second.next('transcription_resumed')).toMatchObject({ epoch: 1, next_chunk: 2 });
+    expect(await fields(started.session_id, 'epoch')).toEqual(['2']);
+    a.redisGate.open();
+    say(second, 2, 3);
+    await expect.poll(() => lastAck(second), { timeout: 10_000 }).toBe(2 * CHUNK + SPOKEN);
+    expect(finals(second).map(([seq]) => seq)).toEqual([2, 3]);
+    expect(second.all('taken_over')).toEqual([]);
+    const third = await client(b);
+    resume(third, started, knowing(1, 2, 2));
+    expect(await third.next('transcription_resumed')).toMatchObject({ epoch: 3 });
+    expect(finals(third)).toEqual([final(2, 2, 'replayed'), final(3, 3, 'replayed')]);
   });
 
   it('new sessions get store_unavailable with retry_after_ms', async () => {
