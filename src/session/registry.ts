@@ -239,7 +239,9 @@ export class SessionRegistry {
     }
     if (local !== undefined && request.attempt <= local.attempt) throw refused(local.attempt);
     // What the client does not hold any more never comes: the stream here cannot be gone on with.
-    if (local !== undefined && request.oldest.offset > local.next.offset) await local.handOver();
+    // One that was passed over has nothing to hand over: the claim will show it that.
+    const skips = local !== undefined && request.oldest.offset > local.next.offset;
+    if (skips && request.epoch <= local.epoch) await this.#handOver(local);
     await local?.hold();
     const claim = this.#claimOf(request, secrets, principal);
     try {
@@ -257,6 +259,20 @@ export class SessionRegistry {
       local.reattach(view, undefined, request.attempt, 0, lastSeq);
       local.claimLost(claim);
       return local;
+    }
+  }
+
+  /** Commits all that a session has here and lets it go. @throws GatewayError `store_unavailable`; it goes once that is back */
+  async #handOver(session: OwnedSession): Promise<void> {
+    const { store } = this.#options;
+    const away = Promise.withResolvers<never>();
+    const fail = () => away.reject(new StoreUnavailableError('the store is away while a session is handed over'));
+    const stop = store.onAvailability((available) => !available && fail());
+    if (!store.available) fail();
+    try {
+      await withStore(() => Promise.race([session.handOver(), away.promise]));
+    } finally {
+      stop();
     }
   }
 

@@ -563,6 +563,37 @@ describeWithRedis('Store away', () => {
     expect(finals(second)).toHaveLength(2);
   });
 
+  it('"others answer store_unavailable" at once: also an owner that could only hand the session over, or that was passed over', async () => {
+    const { a, b } = await two();
+    const first = await client(a);
+    const started = await start(first);
+    say(first, 1);
+    await heard(first, final(1));
+    for (const { metric, redisGate } of [a, b]) {
+      redisGate.shut();
+      await expect.poll(() => metric('transcribe_gateway_store_available')).toBe(0);
+    }
+    say(first, 2);
+    await heard(first, final(1), final(2, 2, 'not durable'));
+    const skipping = { oldest_chunk: 4, oldest_offset: 3 * CHUNK };
+    for (const [attempt, epoch] of [
+      [1, 1],
+      [2, 5],
+    ] as const) {
+      const second = await client(a);
+      resume(second, started, { ...knowing(1, attempt, epoch), ...skipping });
+      expect(await second.next('error', 2_000)).toMatchObject({ code: 'store_unavailable' });
+    }
+    for (const { redisGate } of [a, b]) redisGate.open();
+    await expect.poll(() => b.metric('transcribe_gateway_store_available'), { timeout: 5_000 }).toBe(1);
+    await expect.poll(() => a.metric('transcribe_gateway_sessions'), { timeout: 5_000 }).toBe(0);
+    const third = await client(b);
+    resume(third, started, { ...knowing(1, 3), ...skipping });
+    await third.next('transcription_resumed');
+    expect(finals(third)).toEqual([final(2, 2, 'replayed')]);
+    await expect.poll(() => third.all('transcription_gap')).toMatchObject([{ seq: 3, to_sample: 3 * CHUNK }]);
+  });
+
   it('"running sessions go on": also under a claim that the store has carried out and whose answer was lost', async () => {
     const { a, b, fields } = await two();
     const first = await client(a);
