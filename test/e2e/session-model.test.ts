@@ -17,6 +17,7 @@ const SEED = Number(process.env.SESSION_MODEL_SEED ?? 1);
 const LANES = 4;
 
 const pod = fc.constantFrom('a' as const, 'b' as const);
+const place = fc.constantFrom('a' as const, 'b' as const, 'same' as const);
 const few = fc.nat(9);
 const only = <T extends string>(name: T) => fc.constant({ do: name });
 
@@ -25,7 +26,11 @@ const command = fc.oneof(
   { weight: 8, arbitrary: fc.record({ do: fc.constant('listen' as const), events: fc.integer({ min: 1, max: 6 }) }) },
   {
     weight: 8,
-    arbitrary: fc.record({ do: fc.constant('turn to' as const), pod, impatient: fc.constantFrom(false, false, true) }),
+    arbitrary: fc.record({
+      do: fc.constant('turn to' as const),
+      pod: place,
+      impatient: fc.constantFrom(false, false, true),
+    }),
   },
   { weight: 2, arbitrary: only('settle') },
   { weight: 3, arbitrary: only('drop') },

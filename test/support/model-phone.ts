@@ -189,9 +189,13 @@ export class ModelPhone {
     if (this.#cursor < this.#oldest.seq) this.#need ??= 'resume';
   }
 
-  /** Goes on with a gateway, once; starts if there is nothing to go on with. @param impatient without its answer */
+  /**
+   * Goes on with a gateway, once; starts if there is nothing to go on with.
+   * @param pod the gateway, or `same` for the connection that it has
+   * @param impatient without its answer
+   */
   async turnTo(pod: string, impatient = false): Promise<void> {
-    if (this.#session === undefined) await this.#start(pod);
+    if (this.#session === undefined) await this.#start(pod in this.#pods ? pod : 'a');
     else await this.#resume(pod, impatient);
     this.#send();
   }
@@ -341,8 +345,11 @@ export class ModelPhone {
   }
 
   async #resume(pod: string, impatient: boolean): Promise<void> {
-    const line = this.#open(pod);
+    const stays = pod === 'same' && this.#line?.isLive === true && !this.#line.deaf;
+    const line = stays && this.#line !== undefined ? this.#line : this.#open(pod in this.#pods ? pod : 'a');
     await line.connected;
+    // What was on its way before the resume is said again by it.
+    line.isLive = false;
     if (this.#session === undefined) return;
     const request = {
       ...this.#session,
@@ -433,6 +440,8 @@ export class ModelPhone {
   }
 
   #listenTo(line: Line, event: string, data: Data): void {
+    const isEarly = this.#isResuming && !line.isLive && data.replayed !== true;
+    if (isEarly && ['transcription_result', 'transcription_gap', 'audio_ack'].includes(event)) return;
     switch (event) {
       case 'connected':
         return;
@@ -539,10 +548,7 @@ export class ModelPhone {
   #entry(data: Data, from: number, to: number): boolean {
     const [seq, epoch] = [count(data, 'seq'), count(data, 'epoch')];
     if (data.replayed === true) this.#replayed++;
-    if (this.#isResuming !== (data.replayed === true)) {
-      // Said after the resume and before its answer to the call came.
-      if (data.replayed === true || this.#line?.isLive !== true) this.#break(`entry ${seq}: replayed ${data.replayed}`);
-    }
+    if (data.replayed === true && !this.#isResuming) this.#break(`entry ${seq} is replayed unasked`);
     if (epoch < this.#epoch) this.#break(`entry ${seq} of epoch ${epoch} in ${this.#epoch}`);
     this.#epoch = Math.max(this.#epoch, epoch);
     if (data.durable === false) this.counts.notDurable++;
