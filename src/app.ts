@@ -127,13 +127,14 @@ export class App {
       engine,
       store,
       audience: bus,
+      tellClaim: (sessionId, epoch) => bus.tellClaim(sessionId, epoch),
       isShared: config.redisUrl !== undefined,
       limits,
       metrics,
       log: this.#log,
     });
     this.#registry = registry;
-    bus.onWatched((sessionId) => registry.watched(sessionId));
+    bus.notify(registry);
     this.#steps.push({ name: 'sessions', close: async () => registry.close() });
 
     const http = createHttpServer();

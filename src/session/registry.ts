@@ -43,6 +43,8 @@ interface RegistryOptions {
   /** Other workers share the store: sessions can go on elsewhere. */
   readonly isShared: boolean;
   readonly audience: Audience;
+  /** Tells the other workers that a session is not theirs any more: they would find out with their next write. */
+  readonly tellClaim: (sessionId: string, epoch: number) => void;
   readonly metrics: Metrics;
   readonly log: Logger;
 }
@@ -138,6 +140,12 @@ export class SessionRegistry {
     this.#sessions.get(sessionId)?.watched();
   }
 
+  /** Another worker says that it has claimed a session. */
+  claimedElsewhere(sessionId: string, epoch: number): void {
+    const session = this.#sessions.get(sessionId);
+    if (session !== undefined && session.epoch < epoch) session.fence(epoch);
+  }
+
   /** Refuses new sessions from now on. Running ones go on until `flush`. */
   beginDrain(): void {
     this.#draining = true;
@@ -218,8 +226,10 @@ export class SessionRegistry {
     if (answer.kind === 'stale_attempt') {
       throw new GatewayError('session_exists', 'start_transcription: a later attempt with this start_key was first.');
     }
-    // Other workers find out with their next write.
-    if (answer.ended !== undefined) this.#sessions.get(answer.ended.sessionId)?.fence(answer.ended.epoch);
+    if (answer.ended === undefined) return;
+    const { epoch, owner, sessionId } = answer.ended;
+    this.#sessions.get(sessionId)?.fence(epoch);
+    if (owner !== this.#owner) this.#options.tellClaim(sessionId, epoch);
   }
 
   async #resumeInTurn(
@@ -295,6 +305,9 @@ export class SessionRegistry {
       }
       switch (answer.kind) {
         case 'claimed':
+          if (answer.session.previousOwner !== this.#owner) {
+            this.#options.tellClaim(request.sessionId, answer.session.claim.epoch);
+          }
           return answer.session;
         case 'unknown':
           throw expired();

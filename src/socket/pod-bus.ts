@@ -13,6 +13,15 @@ export type LiveEvent =
 
 interface BetweenServers {
   watched: (sessionId: string) => void;
+  claimed: (sessionId: string, epoch: number) => void;
+}
+
+/** What workers tell one another of sessions, wherever these are. Nothing rests on it but speed. */
+export interface Notices {
+  /** Viewers have come. */
+  watched(sessionId: string): void;
+  /** Another worker has claimed it. */
+  claimedElsewhere(sessionId: string, epoch: number): void;
 }
 
 /**
@@ -24,7 +33,7 @@ export class PodBus implements Audience {
   readonly #server: Server<DefaultEventsMap, DefaultEventsMap, BetweenServers>;
   readonly #isShared: boolean;
   #members = 0;
-  #onWatched: (sessionId: string) => void = () => undefined;
+  #notices: Notices | undefined;
 
   /**
    * @param pubSub undefined where there is no other worker
@@ -33,7 +42,8 @@ export class PodBus implements Audience {
   constructor(pubSub: PubSub | undefined, prefix: string) {
     this.#isShared = pubSub !== undefined;
     this.#server = new Server();
-    this.#server.on('watched', (sessionId) => this.#onWatched(sessionId));
+    this.#server.on('watched', (sessionId) => this.#notices?.watched(sessionId));
+    this.#server.on('claimed', (sessionId, epoch) => this.#notices?.claimedElsewhere(sessionId, epoch));
     if (pubSub === undefined) return;
     const { isCluster, publisher, subscriber } = pubSub;
     const channelPrefix = `${prefix}live`;
@@ -69,13 +79,18 @@ export class PodBus implements Audience {
 
   /** Tells the owner of a session, wherever it is, that viewers have come. It would find out with its next write. */
   announce(sessionId: string): void {
-    this.#onWatched(sessionId);
+    this.#notices?.watched(sessionId);
     if (this.#isShared) this.#server.serverSideEmit('watched', sessionId);
   }
 
-  /** The one listener for what others announce. */
-  onWatched(listener: (sessionId: string) => void): void {
-    this.#onWatched = listener;
+  /** Tells all other workers that a session is this one's now. */
+  tellClaim(sessionId: string, epoch: number): void {
+    if (this.#isShared) this.#server.serverSideEmit('claimed', sessionId, epoch);
+  }
+
+  /** Who hears what others tell. */
+  notify(notices: Notices): void {
+    this.#notices = notices;
   }
 
   entry(sessionId: string, epoch: number, { data, endSample, seq, startSample }: JournalEntry): void {

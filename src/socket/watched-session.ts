@@ -1,5 +1,5 @@
 import type { Server } from 'socket.io';
-import { GatewayError } from '../errors.ts';
+import { GatewayError, toGatewayError } from '../errors.ts';
 import type { ClientToServerEvents, ResultEvent, ServerToClientEvents } from '../protocol/events.ts';
 import type { StartRequest } from '../protocol/start-request.ts';
 import { type Numbered, openEntries, WATCH_MS } from '../resume/journal.ts';
@@ -188,11 +188,18 @@ export class WatchedSession {
   }
 
   async #readAll(): Promise<void> {
-    do {
-      this.#readAgain = false;
-      await this.#readOnce();
-    } while (this.#readAgain && !this.#closed);
-    this.#isReading = false;
+    try {
+      do {
+        this.#readAgain = false;
+        await this.#readOnce();
+      } while (this.#readAgain && !this.#closed);
+    } catch (thrown) {
+      const error = toGatewayError(thrown);
+      this.#options.log.error({ err: error }, 'a watched session failed');
+      this.#endWith(error);
+    } finally {
+      this.#isReading = false;
+    }
   }
 
   async #readOnce(): Promise<void> {

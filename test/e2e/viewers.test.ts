@@ -1,9 +1,13 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { encodeBlock } from '../../src/emulator/coded-block.ts';
+import { drawMs, seededRandom } from '../../src/emulator/random.ts';
 import { connect, emitWithAck, silence, type TestClient } from '../support/client.ts';
 import { CodedEngine } from '../support/coded-engine.ts';
 import { scripted, startGateway, type TestGateway } from '../support/gateway.ts';
-import { describeWithRedis, RedisServer } from '../support/redis.ts';
+import { killAll, serveGateway } from '../support/process.ts';
+import { describeWithRedis, RedisServer, startCluster } from '../support/redis.ts';
 import { TwoGateways } from '../support/two-gateways.ts';
 
 interface Started {
@@ -36,6 +40,14 @@ function chunk(n: number, blocks = 3) {
 
 function say(speaker: TestClient, n: number): void {
   speaker.socket.emit('audio_chunk', { chunk: chunk(n), seq: n });
+}
+
+/** Says utterance n in two halves, so that there is a partial of it; each utterance takes two chunks. */
+async function saySlowly(speaker: TestClient, n: number): Promise<void> {
+  const before = partials(speaker).length;
+  speaker.socket.emit('audio_chunk', { chunk: chunk(n, 8).subarray(0, 5_120), seq: 2 * n - 1 });
+  await vi.waitFor(() => expect(partials(speaker).length).toBeGreaterThan(before), 5_000);
+  speaker.socket.emit('audio_chunk', { chunk: silence(160), seq: 2 * n });
 }
 
 async function spoken(speaker: TestClient, from: number, to: number): Promise<void> {
@@ -253,4 +265,209 @@ describeWithRedis('viewers of two gateways', () => {
     speaker.socket.emit('stop_transcription', {});
     await Promise.all([here, there].map((viewer) => viewer.next('transcription_stopped')));
   });
+
+  it('miss nothing and get nothing twice, whenever they join a stream of finals', async () => {
+    const last = 150;
+    const { a, b } = await two({ GATEWAY_JOURNAL_ENTRIES: '1000' });
+    const speaker = await client(a);
+    const session = await start(speaker);
+    const random = seededRandom(7);
+    const viewers = await Promise.all(Array.from({ length: 100 }, (_, nth) => client(nth % 2 === 0 ? a : b)));
+    const speaking = (async () => {
+      for (let n = 1; n <= last; n++) {
+        say(speaker, n);
+        await delay(drawMs({ min: 4, max: 24 }, random));
+      }
+    })();
+    const joins = viewers.map(async (viewer) => {
+      await delay(drawMs({ min: 0, max: 2_000 }, random));
+      const after = Math.floor(random() * (finals(speaker).length + 1));
+      expect(await watch(viewer, session, after)).toMatchObject({ ok: true });
+      return { viewer, after };
+    });
+    await speaking;
+    const joined = await Promise.all(joins);
+    await has(speaker, last);
+    await vi.waitFor(() => {
+      for (const { after, viewer } of joined) expect(seqs(viewer)).toEqual(upTo(last, after + 1));
+    }, 10_000);
+    for (const { after, viewer } of joined) expect(texts(viewer)).toEqual(texts(speaker).slice(after));
+    expect(await b.metric('transcribe_gateway_viewers')).toBe(50);
+  }, 30_000);
+
+  it('follow a session to its next owner, and the last one is told of it at once', async () => {
+    const { a, b } = await two();
+    const speaker = await client(a);
+    const session = await start(speaker);
+    const here = await client(a);
+    const there = await client(b);
+    await Promise.all([watch(here, session), watch(there, session)]);
+    await spoken(speaker, 1, 2);
+    const again = await client(b);
+    const [, second] = finals(speaker);
+    again.socket.emit('resume_transcription', {
+      session_id: session.session_id,
+      resume_token: session.resume_token,
+      attempt: 1,
+      epoch: 1,
+      last_seq: 2,
+      last_end: second?.end_sample,
+      acked: 0,
+      oldest_chunk: 1,
+      oldest_offset: 0,
+    });
+    const { next_chunk } = await again.next('transcription_resumed');
+    for (let n = Number(next_chunk); n <= 4; n++) say(again, n);
+    await Promise.all([has(here, 4), has(there, 4)]);
+    expect(finals(there).map(({ epoch }) => epoch)).toEqual([1, 1, 2, 2]);
+    expect(texts(there)).toEqual(upTo(4).map((n) => `b${3 * n - 2} b${3 * n - 1} b${3 * n}`));
+    expect(await speaker.next('taken_over', 500)).toMatchObject({ epoch: 2 });
+  });
+
+  it('wait for Redis, get what was committed meanwhile and nothing that is stale', async () => {
+    const { a, b } = await two();
+    const speaker = await client(a);
+    const session = await start(speaker);
+    const here = await client(a);
+    const there = await client(b);
+    await Promise.all([watch(here, session), watch(there, session)]);
+    await spoken(speaker, 1, 2);
+    await Promise.all([has(here, 2), has(there, 2)]);
+    for (const pod of [a, b]) pod.redisGate.shut();
+    await spoken(speaker, 3, 5);
+    // Not committed, hence not shown.
+    expect(finals(speaker).at(-1)).toMatchObject({ seq: 5, durable: false });
+    expect(seqs(here)).toEqual([1, 2]);
+    const late = await client(b);
+    expect(await watch(late, session)).toMatchObject({ error: { code: 'store_unavailable', retryable: true } });
+    for (const pod of [a, b]) pod.redisGate.open();
+    await Promise.all([has(here, 5), has(there, 5)]);
+    await spoken(speaker, 6, 7);
+    await Promise.all([has(here, 7), has(there, 7)]);
+    const shown = partials(there).map(({ after_seq }) => Number(after_seq));
+    expect(shown).toEqual(shown.toSorted((x, y) => x - y));
+  }, 30_000);
+
+  it('get partials again after Redis was away', async () => {
+    const { a, b } = await two();
+    const speaker = await client(a);
+    const session = await start(speaker);
+    const viewer = await client(b);
+    await watch(viewer, session);
+    b.redisGate.shut();
+    await saySlowly(speaker, 1);
+    b.redisGate.open();
+    await has(viewer, 1);
+    for (let n = 2; partials(viewer).length === 0; n++) {
+      await saySlowly(speaker, n);
+      await has(viewer, n);
+    }
+    expect(partials(viewer)[0]).toEqual(
+      partials(speaker).find(({ after_seq }) => after_seq === partials(viewer)[0]?.after_seq),
+    );
+  }, 30_000);
+
+  it('make Redis carry nothing while nobody watches, and no word when somebody does', async () => {
+    const { a, b } = await two();
+    const listener = new Redis({ ...redis.node, lazyConnect: true });
+    await listener.connect();
+    closers.push(() => listener.disconnect());
+    const published: Buffer[] = [];
+    listener.on('pmessageBuffer', (_pattern, _channel, message: Buffer) => published.push(message));
+    await listener.psubscribe('*');
+    const speaker = await client(a);
+    const session = await start(speaker);
+    await spoken(speaker, 1, 3);
+    expect(published).toEqual([]);
+    const viewer = await client(b);
+    await watch(viewer, session);
+    await spoken(speaker, 4, 6);
+    await has(viewer, 6);
+    const all = () => Buffer.concat(published).toString('latin1');
+    await vi.waitFor(() => expect(published.filter((one) => one.includes('entry'))).toHaveLength(3));
+    expect(all()).toContain('entry');
+    expect(all()).not.toMatch(/b1[0-8]|text|isPartial/);
+    expect(await a.metric('transcribe_gateway_live_messages_total{outcome="published"}')).toBeGreaterThan(2);
+  });
+
+  it('share one read and one room', async () => {
+    const { a, b } = await two();
+    const speaker = await client(a);
+    const session = await start(speaker);
+    await spoken(speaker, 1, 3);
+    const viewers = await Promise.all(Array.from({ length: 20 }, () => client(b)));
+    await Promise.all(viewers.map((viewer) => watch(viewer, session)));
+    expect(await b.metric('transcribe_gateway_viewer_reads_total{outcome="read"}')).toBeLessThan(20);
+    await spoken(speaker, 4, 4);
+    await Promise.all(viewers.map((viewer) => has(viewer, 4)));
+    for (const viewer of viewers) viewer.close();
+    await vi.waitFor(async () => expect(await b.metric('transcribe_gateway_viewers')).toBe(0));
+  });
+
+  it('go on without a break when the owner is killed', async () => {
+    const env = {
+      GATEWAY_ENGINE: 'scripted',
+      REDIS_URL: redis.url,
+      GATEWAY_REDIS_PREFIX: 'killed:',
+      GATEWAY_DRAIN_TIMEOUT_MS: '1000',
+    };
+    const [owner, other] = await Promise.all([serveGateway(env), serveGateway(env)]);
+    closers.push(killAll);
+    const speaker = await client(owner);
+    const session = await start(speaker);
+    const viewer = await client(other);
+    await watch(viewer, session);
+    const second = silence(1_000);
+    for (let n = 1; n <= 3; n++) speaker.socket.emit('audio_chunk', { chunk: second, seq: n });
+    await Promise.all([has(speaker, 3), has(viewer, 3)]);
+    owner.child.kill('SIGKILL');
+    await owner.exited;
+    const again = await client(other);
+    again.socket.emit('resume_transcription', {
+      session_id: session.session_id,
+      resume_token: session.resume_token,
+      attempt: 1,
+      epoch: 1,
+      last_seq: 3,
+      last_end: 48_000,
+      acked: 0,
+      oldest_chunk: 1,
+      oldest_offset: 0,
+    });
+    const { next_chunk } = await again.next('transcription_resumed');
+    for (let n = Number(next_chunk); n <= 6; n++) again.socket.emit('audio_chunk', { chunk: second, seq: n });
+    await has(viewer, 6);
+    again.socket.emit('audio_chunk', { chunk: silence(600), seq: 7 });
+    await vi.waitFor(() => expect(partials(viewer).at(-1)).toMatchObject({ epoch: 2, after_seq: 6 }), 5_000);
+    again.socket.emit('stop_transcription', {});
+    expect(await viewer.next('transcription_stopped')).toMatchObject({ last_seq: 7 });
+  }, 30_000);
+});
+
+describeWithRedis('viewers on a cluster of Redis', () => {
+  it('see the same on either gateway', async () => {
+    const servers = await startCluster();
+    closers.push(() => Promise.all(servers.map((server) => server.stop())));
+    const start2 = async () => {
+      const one = await startGateway(new CodedEngine(), {
+        REDIS_URL: servers[0]?.url ?? '',
+        GATEWAY_REDIS_MODE: 'cluster',
+        GATEWAY_DRAIN_TIMEOUT_MS: '1000',
+      });
+      closers.push(() => one.app.close());
+      return one;
+    };
+    const [a, b] = await Promise.all([start2(), start2()]);
+    const speaker = await client(a);
+    const session = await start(speaker);
+    const viewer = await client(b);
+    await watch(viewer, session);
+    for (let n = 1; n <= 10; n++) {
+      await saySlowly(speaker, n);
+      await has(viewer, n);
+    }
+    await vi.waitFor(() => expect(partials(viewer).length).toBeGreaterThan(0));
+    expect(finals(viewer)).toEqual(finals(speaker));
+    expect(await a.metric('transcribe_gateway_live_messages_total{outcome="published"}')).toBeGreaterThan(9);
+  }, 60_000);
 });

@@ -117,7 +117,8 @@ async function open(network: Network, limits: Partial<JournalLimits> = {}, attac
     if (answer.kind !== 'claimed') throw new Error(answer.kind);
     return openEntries<string>(secrets.journalKey, sessionId, answer.session.missed).map(({ body }) => body);
   };
-  return { journal, said, append, stored, claimAs };
+  const read = () => network.memory.read({ sessionId, watchHash: secrets.watchHash, afterSeq: 0, watchMs: 60_000 });
+  return { journal, said, append, stored, claimAs, read };
 }
 
 describe('Journal', () => {
@@ -136,6 +137,49 @@ describe('Journal', () => {
         ['committed', 200],
       ]);
     expect(await stored()).toEqual(['word 1', 'word 2']);
+  });
+
+  it('lets viewers have what is committed, from when the store or a notice says that there are any', async () => {
+    const network = new Network();
+    const { append, journal, read, said } = await open(network);
+    append(1);
+    await expect.poll(() => said).toHaveLength(2);
+    expect(journal.isWatched).toBe(false);
+    await read();
+    append(2);
+    await expect
+      .poll(() => said.slice(2))
+      .toEqual([
+        ['published', 2],
+        ['entry', 2, 'word 2', true],
+        ['committed', 200],
+      ]);
+    expect(journal.isWatched).toBe(true);
+    network.setAvailable(false);
+    append(3);
+    await expect.poll(() => said.slice(5)).toEqual([['entry', 3, 'word 3', false]]);
+    network.setAvailable(true);
+    await expect
+      .poll(() => said.slice(6))
+      .toEqual([
+        ['published', 3],
+        ['committed', 300],
+      ]);
+  });
+
+  it('believes a notice of viewers until the next write, which it makes soon', async () => {
+    const network = new Network();
+    const { append, journal, said } = await open(network, { renewMs: 60_000 });
+    const watermark = { offset: 0, chunk: 0, chunkEnd: 0 };
+    journal.watch();
+    expect(journal.isWatched).toBe(true);
+    expect(journal.update(performance.now() + 1_000, watermark)).toBeUndefined();
+    const update = journal.update(performance.now() + 6_000, watermark);
+    expect(update).toBeDefined();
+    append(1);
+    await expect.poll(() => said.at(-1)).toEqual(['committed', 100]);
+    expect(journal.isWatched).toBe(false);
+    expect(journal.update(performance.now() + 6_000, watermark)).toBeUndefined();
   });
 
   it('commits every entry once and in order, whatever calls and answers are lost', async () => {

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { openEntry, sealEntry } from '../../../src/resume/entry-cipher.ts';
-import { newSecrets, secretsOf } from '../../../src/resume/tokens.ts';
+import { newSecrets, secretsOf, watchSecretsOf } from '../../../src/resume/tokens.ts';
 
 describe('the secrets of a session', () => {
   it('come back from the resume token, and from nothing else', () => {
@@ -23,6 +23,14 @@ describe('the secrets of a session', () => {
     const other = secretsOf('other', secrets.resumeToken);
     expect(other?.journalKey.equals(secrets.journalKey)).toBe(false);
     expect(newSecrets('session').resumeToken).not.toBe(secrets.resumeToken);
+  });
+
+  it('give a viewer the key of the journal and its hash, and nothing for what is not a token', () => {
+    const { journalKey, watchHash, watchToken } = newSecrets('session');
+    expect(watchSecretsOf(watchToken)).toEqual({ journalKey, watchHash });
+    for (const token of ['', 'x', `${watchToken}A`, watchToken.slice(1), `${watchToken}==`]) {
+      expect(watchSecretsOf(token)).toBeUndefined();
+    }
   });
 
   it('do not give the right to write to whoever may read, nor either to the store', () => {
