@@ -1,3 +1,4 @@
+import type { Socket as NetSocket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
@@ -231,6 +232,94 @@ describe('viewers of one gateway', () => {
       [1, 'channel 1'],
     ]);
   });
+});
+
+describe('a viewer that does not read', () => {
+  /** Stops reading at the socket, as a phone does in a tunnel; the kernel holds a few megabytes before that shows. */
+  const stall = (viewer: TestClient) => {
+    const { transport } = viewer.socket.io.engine as unknown as { transport: { ws: { _socket: NetSocket } } };
+    transport.ws._socket.pause();
+    return () => transport.ws._socket.resume();
+  };
+  /** Without an assertion that fails, which would print megabytes. */
+  const until = async (isTrue: () => boolean) => {
+    const deadline = performance.now() + 10_000;
+    while (!isTrue() && performance.now() < deadline) await delay(2);
+    expect(isTrue()).toBe(true);
+  };
+  /** One word, because each has a place of its own in a result. */
+  const LONG = 'x'.repeat(30_000);
+  const CHUNK_SAMPLES = 3_200;
+
+  it('gets the newest partial alone when it reads again, every final, and slows nobody', async () => {
+    const steps = upTo(300).map((n) =>
+      n % 30 === 0
+        ? ({
+            do: 'final',
+            atSample: n * CHUNK_SAMPLES,
+            fromSample: (n - 1) * CHUNK_SAMPLES,
+            text: `${n} ${LONG}`,
+          } as const)
+        : ({
+            do: 'partial',
+            atSample: n * CHUNK_SAMPLES,
+            fromSample: (n - 1) * CHUNK_SAMPLES,
+            text: `${n} ${LONG}`,
+          } as const),
+    );
+    const one = await startGateway(scripted([...steps]), { GATEWAY_DRAIN_TIMEOUT_MS: '1000' });
+    closers.push(() => one.app.close());
+    const speaker = await client(one);
+    const session = await start(speaker);
+    const [slow, quick] = [await client(one), await client(one)];
+    await Promise.all([watch(slow, session), watch(quick, session)]);
+    const resume = stall(slow);
+    for (let n = 1; n <= 295; n++) {
+      speaker.socket.emit('audio_chunk', { chunk: silence(200), seq: n });
+      await until(() => speaker.all('transcription_result').length >= n);
+    }
+    await until(() => finals(quick).length >= 9);
+    expect(await one.metric('transcribe_gateway_viewer_partials_skipped_total')).toBeGreaterThan(50);
+    resume();
+    await until(() => finals(slow).length >= 9);
+    expect(seqs(slow)).toEqual(upTo(9));
+    await until(() => String(partials(slow).at(-1)?.text).startsWith('295 '));
+    expect(partials(slow).length).toBeLessThan(partials(quick).length);
+    const order = (viewer: TestClient) =>
+      viewer.all('transcription_result').map(({ text }) => Number.parseInt(String(text), 10));
+    expect(order(slow)).toEqual(order(slow).toSorted((x, y) => x - y));
+  }, 30_000);
+
+  it('is cut when its finals pile up, while the speaker and the others get theirs', async () => {
+    const FINALS = 60;
+    const finalsOf = (n: number) =>
+      upTo(FINALS).map((part) => {
+        const begin = (n - 1) * CHUNK_SAMPLES + (part - 1) * 20;
+        return { do: 'final', atSample: begin + 20, fromSample: begin, text: `${n} ${LONG.slice(0, 4_000)}` } as const;
+      });
+    const one = await startGateway(scripted(upTo(60).flatMap(finalsOf)), { GATEWAY_DRAIN_TIMEOUT_MS: '1000' });
+    closers.push(() => one.app.close());
+    const speaker = await client(one);
+    const session = await start(speaker);
+    const [slow, quick] = [await client(one), await client(one)];
+    await Promise.all([watch(slow, session), watch(quick, session)]);
+    stall(slow);
+    let chunks = 0;
+    const more = async () => {
+      speaker.socket.emit('audio_chunk', { chunk: silence(200), seq: ++chunks });
+      await until(() => finals(speaker).length >= chunks * FINALS);
+    };
+    while (chunks < 40) await more();
+    const deadline = performance.now() + 12_000;
+    while ((await one.metric('transcribe_gateway_slow_connections_total')) === 0 && performance.now() < deadline) {
+      await delay(500);
+      await more();
+    }
+    expect(await one.metric('transcribe_gateway_slow_connections_total')).toBe(1);
+    await until(() => finals(quick).length >= chunks * FINALS);
+    expect(seqs(quick)).toEqual(upTo(chunks * FINALS));
+    expect(await one.metric('transcribe_gateway_viewers')).toBe(1);
+  }, 40_000);
 });
 
 describeWithRedis('viewers of two gateways', () => {
