@@ -59,6 +59,13 @@ export class PubSub {
       client.on('error', () => undefined);
       client.on('end', () => this.#connectAgain(client));
     }
+    // A connection begins without subscriptions.
+    sub.on('ready', () => {
+      for (const wanted of this.#wanted) {
+        const at = wanted.indexOf(' ');
+        void this.#subscribeUntilDone(sub, wanted.slice(0, at) as Verb, wanted.slice(at + 1));
+      }
+    });
     this.publisher = {
       publish: (channel, message) => this.#publish(pub, () => pub.publish(channel, message)),
       spublish: (channel, message) => this.#publish(pub, () => pub.spublish(channel, message) as Promise<number>),

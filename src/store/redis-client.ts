@@ -32,6 +32,8 @@ export function createClient(target: RedisTarget, timeoutMs: number, subscribes 
     commandTimeout: timeoutMs,
     maxLoadingRetryTime: LOADING_RETRY_MS,
     autoResendUnfulfilledCommands: false,
+    // It catches no failure of its own: one on a connection that is lost again would end the process.
+    autoResubscribe: false,
     maxRetriesPerRequest: 0,
     // A replica that was the master until a moment ago, or a server that loads its data, stays so on this connection.
     reconnectOnError: (error) => /\b(READONLY|LOADING|MASTERDOWN)\b/.test(error.message),
