@@ -66,6 +66,8 @@ export class PubSub {
         void this.#subscribeUntilDone(sub, wanted.slice(0, at) as Verb, wanted.slice(at + 1));
       }
     });
+    // Those of a cluster are kept by the client itself.
+    if (!this.isCluster) sub.on('ready', () => this.#subscribeAgain(sub));
     this.publisher = {
       publish: (channel, message) => this.#publish(pub, () => pub.publish(channel, message)),
       spublish: (channel, message) => this.#publish(pub, () => pub.spublish(channel, message) as Promise<number>),
@@ -121,6 +123,13 @@ export class PubSub {
     for (const channel of listOf(channels)) {
       this.#wanted.add(`${verb} ${channel}`);
       void this.#subscribeUntilDone(client, verb, channel);
+    }
+  }
+
+  #subscribeAgain(client: Redis | Cluster): void {
+    for (const wanted of this.#wanted) {
+      const [verb, ...channel] = wanted.split(' ');
+      void this.#subscribeUntilDone(client, verb as Verb, channel.join(' '));
     }
   }
 

@@ -39,7 +39,14 @@ export function createClient(target: RedisTarget, timeoutMs: number, subscribes 
     reconnectOnError: (error) => /\b(READONLY|LOADING|MASTERDOWN)\b/.test(error.message),
   };
   const scripts = loadScripts();
-  const single: RedisOptions = { ...common, scripts, enableOfflineQueue: false, retryStrategy: retryDelay };
+  const single: RedisOptions = {
+    ...common,
+    scripts,
+    enableOfflineQueue: false,
+    retryStrategy: retryDelay,
+    // By itself it subscribes again without catching a failure, which would end the process.
+    autoResubscribe: false,
+  };
   switch (target.mode) {
     case 'standalone':
       return new Redis({ ...single, ...target.node, db: target.db });
