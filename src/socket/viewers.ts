@@ -1,24 +1,12 @@
 import type { Server } from 'socket.io';
 import { GatewayError } from '../errors.ts';
-import type { Logger } from '../log.ts';
-import type { Metrics } from '../metrics/metrics.ts';
 import type { ClientToServerEvents, ServerToClientEvents } from '../protocol/events.ts';
 import type { WatchRequest } from '../protocol/watch-request.ts';
 import { type WatchSecrets, watchSecretsOf } from '../resume/tokens.ts';
-import type { Store } from '../store/store.ts';
-import type { PodBus } from './pod-bus.ts';
 import type { Viewer } from './viewer.ts';
-import { WatchedSession } from './watched-session.ts';
+import { WatchedSession, type WatchParts } from './watched-session.ts';
 
-export interface ViewersOptions {
-  readonly store: Store;
-  readonly bus: PodBus;
-  /** How long a session that the store does not know any more may come back, in milliseconds. */
-  readonly resumeWindowMs: number;
-  readonly engineName: string;
-  readonly metrics: Metrics;
-  readonly log: Logger;
-}
+export type ViewersOptions = WatchParts;
 
 /** The viewers of this process: those of one session share what is read and heard of it. */
 export class Viewers {

@@ -1,5 +1,7 @@
 import type { Server } from 'socket.io';
 import { GatewayError, toGatewayError } from '../errors.ts';
+import type { Logger } from '../log.ts';
+import type { Metrics } from '../metrics/metrics.ts';
 import type { ClientToServerEvents, ResultEvent, ServerToClientEvents } from '../protocol/events.ts';
 import type { StartRequest } from '../protocol/start-request.ts';
 import { type Numbered, openEntries, WATCH_MS } from '../resume/journal.ts';
@@ -8,11 +10,10 @@ import type { WatchSecrets } from '../resume/tokens.ts';
 import type { ShownPartial } from '../session/audience.ts';
 import type { EntryBody, EntryNote } from '../session/session-view.ts';
 import type { PlacedResult } from '../session/timeline.ts';
-import { type JournalEntry, type ReadSession, StoreUnavailableError } from '../store/store.ts';
-import type { LiveEvent } from './pod-bus.ts';
+import { type JournalEntry, type ReadSession, type Store, StoreUnavailableError } from '../store/store.ts';
+import type { LiveEvent, PodBus } from './pod-bus.ts';
 import { type GapFacts, Presenter, type SessionFacts } from './presenter.ts';
 import type { Viewer } from './viewer.ts';
-import type { ViewersOptions } from './viewers.ts';
 
 /** How often the journal is looked at for what was not heard, and the session marked as watched, in milliseconds. */
 const CHECK_MS = WATCH_MS / 5;
@@ -21,7 +22,18 @@ const RECENT_ENTRIES = 64;
 /** Suggested to viewers that the store's absence refuses. */
 const STORE_RETRY_AFTER_MS = 2_000;
 
-interface WatchedSessionOptions extends ViewersOptions {
+/** What all watched sessions of a process have in common. */
+export interface WatchParts {
+  readonly store: Store;
+  readonly bus: PodBus;
+  /** How long a session that the store does not know any more may come back, in milliseconds. */
+  readonly resumeWindowMs: number;
+  readonly engineName: string;
+  readonly metrics: Metrics;
+  readonly log: Logger;
+}
+
+interface WatchedSessionOptions extends WatchParts {
   readonly io: Io;
   readonly sessionId: string;
   readonly secrets: WatchSecrets;
