@@ -215,6 +215,18 @@ describe('viewers of one gateway', () => {
     expect(seqs(viewer)).toEqual([4, 5]);
   });
 
+  it('are asked to go on elsewhere when their gateway drains', async () => {
+    const one = await gateway();
+    const speaker = await client(one);
+    const session = await start(speaker);
+    await spoken(speaker, 1, 1);
+    const viewer = await client(one);
+    await watch(viewer, session);
+    const closed = one.app.close();
+    expect(await viewer.next('server_draining')).toMatchObject({ reconnect_within_ms: expect.any(Number) });
+    await closed;
+  });
+
   it('get both channels', async () => {
     const steps = [0, 1].map(
       (channel) => ({ do: 'final', atSample: 1_600, text: `channel ${channel}`, channel }) as const,
