@@ -8,18 +8,25 @@ import { readSpeechSample } from '../speech-sample.ts';
 import type { Engine } from './engine.ts';
 import { LocalEngine } from './local/local-engine.ts';
 import { repeatingScript, ScriptedEngine } from './scripted/scripted-engine.ts';
+import { type Share, WHOLE } from './share.ts';
 
 /** Five seconds: two of the three utterances, long enough to measure and short enough for a quick start. */
 const CALIBRATION_BYTES = 5 * SAMPLE_RATE * BYTES_PER_SAMPLE;
 
 /**
  * Starts the engine that the configuration names.
+ * @param share of what the whole gateway may use of this machine
  * @throws GatewayError with a message for the operator when it cannot be started
  */
-export async function startEngine(config: Config, log: Logger, metrics: Metrics): Promise<Engine> {
+export async function startEngine(
+  config: Config,
+  log: Logger,
+  metrics: Metrics,
+  share: Share = WHOLE,
+): Promise<Engine> {
   switch (config.engine) {
     case 'local':
-      return startLocal(config, log, metrics);
+      return startLocal(config, log, metrics, share);
     case 'scripted':
       return new ScriptedEngine({ script: () => ({ steps: repeatingScript() }) });
     case 'aws':
@@ -27,13 +34,14 @@ export async function startEngine(config: Config, log: Logger, metrics: Metrics)
   }
 }
 
-async function startLocal(config: Config, log: Logger, metrics: Metrics): Promise<Engine> {
+async function startLocal(config: Config, log: Logger, metrics: Metrics, share: Share): Promise<Engine> {
   return LocalEngine.start({
     modelPath: config.localModel,
     libraryPath: config.localLibrary,
     languageCode: config.localLanguage,
     processes: config.localProcesses,
     sessionsPerProcess: config.localSessionsPerProcess,
+    share,
     // The sample is English: for another model its speech is merely noise, which costs no less to decode.
     calibrationAudio: (await readSpeechSample()).subarray(0, CALIBRATION_BYTES),
     log,
