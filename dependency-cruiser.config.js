@@ -1,11 +1,12 @@
 /**
- * The direction of the house: main → cli → app → socket, http, admin → session → engines, resume → store → metrics →
- * errors, log, protocol, config types. A folder may import those after it, never those before it. The client library
- * stands beside the server: of all that it may know only the protocol.
+ * The direction of the house: main → cli → cluster → app → socket, http, admin → session → engines, resume → store →
+ * metrics → errors, log, protocol, config types. A folder may import those after it, never those before it. The client
+ * library stands beside the server: of all that it may know only the protocol.
  */
 const LAYERS = [
   ['main', '^src/(main\\.ts|bin\\.js)$'],
-  ['cli', '^src/(cli/|lifecycle\\.ts)'],
+  ['cli', '^src/cli/'],
+  ['cluster', '^src/(cluster/|lifecycle\\.ts)'],
   ['app', '^src/app\\.ts$'],
   ['doors', '^src/(socket|http|admin|emulator)/'],
   ['session', '^src/session/'],

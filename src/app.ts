@@ -1,16 +1,16 @@
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Server as NetServer } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { FastifyInstance } from 'fastify';
 import { createAdminServer, type Readiness } from './admin/server.ts';
 import { type Config, SETTINGS } from './config/schema.ts';
 import type { Engine } from './engines/engine.ts';
 import { startEngine } from './engines/index.ts';
+import type { Share } from './engines/share.ts';
 import { armFailpoints, parseFailpoints } from './failpoints.ts';
 import { createHttpServer } from './http/server.ts';
 import type { Logger } from './log.ts';
 import { collectProcessMetrics, createMetrics, type Metrics } from './metrics/metrics.ts';
 import { SessionRegistry } from './session/registry.ts';
-import { SocketGateway } from './socket/gateway.ts';
+import { SocketGateway, type SocketServer } from './socket/gateway.ts';
 import { PodBus } from './socket/pod-bus.ts';
 import { openPubSub, openStore } from './store/index.ts';
 import type { StoreBounds } from './store/store.ts';
@@ -25,7 +25,16 @@ export class StartupError extends Error {
 
 /** Replaces parts of the gateway, for tests. */
 export interface AppParts {
-  readonly startEngine?: (config: Config, log: Logger, metrics: Metrics) => Promise<Engine>;
+  readonly startEngine?: typeof startEngine;
+  readonly worker?: WorkerRole;
+}
+
+/** What is different in a worker of a cluster: it opens no port, for the primary has both. */
+interface WorkerRole {
+  /** Its part of the machine. */
+  readonly share: Share;
+  /** Gives the server the connections that the primary accepts. */
+  readonly takeConnections: (server: SocketServer) => void;
 }
 
 /** The whole gateway: every part is built and wired here, and closed here in order. */
@@ -77,6 +86,11 @@ export class App {
     return this.#engine?.capabilities.name ?? 'none';
   }
 
+  /** Every metric as it is now, for whoever sums over several processes. */
+  metricsSnapshot(): ReturnType<Metrics['registry']['getMetricsAsJSON']> {
+    return this.#metrics.registry.getMetricsAsJSON();
+  }
+
   get readiness(): Readiness {
     return { ready: this.#status === 'ready', status: this.#status };
   }
@@ -99,11 +113,13 @@ export class App {
       this.#log.warn('failpoints are armed: this process kills itself');
     }
 
-    const admin = createAdminServer(metrics.registry, () => this.readiness);
-    this.#steps.push({ name: 'admin server', close: () => admin.close() });
-    this.#adminPort = await listen(admin, config.adminHost, config.adminPort, SETTINGS.adminPort.variable);
+    if (parts.worker === undefined) {
+      const admin = createAdminServer(metrics.registry, () => this.readiness);
+      this.#steps.push({ name: 'admin server', close: () => admin.close() });
+      this.#adminPort = await listen(admin, config.adminHost, config.adminPort, SETTINGS.adminPort.variable);
+    }
 
-    const engine = await (parts.startEngine ?? startEngine)(config, this.#log, metrics);
+    const engine = await (parts.startEngine ?? startEngine)(config, this.#log, metrics, parts.worker?.share);
     this.#engine = engine;
     this.#steps.push({ name: 'engine', close: () => engine.close() });
 
@@ -152,6 +168,12 @@ export class App {
     });
     this.#gateway = gateway;
     this.#steps.push({ name: 'sockets', close: () => gateway.close() });
+    if (parts.worker !== undefined) {
+      gateway.handTo(parts.worker.takeConnections);
+      this.#status = 'ready';
+      this.#log.info({ engine: this.engineName, worker_pid: process.pid }, 'worker ready');
+      return;
+    }
     this.#port = await listen(http, config.host, config.port, SETTINGS.port.variable);
 
     this.#status = 'ready';
@@ -195,7 +217,18 @@ function storeBounds(config: Config): StoreBounds {
   };
 }
 
-async function listen(server: FastifyInstance, host: string, port: number, variable: string): Promise<number> {
+/** A server of Fastify's, or one in that form. */
+interface Listener {
+  readonly server: NetServer;
+  listen(options: { host: string; port: number }): PromiseLike<unknown>;
+}
+
+/**
+ * @param variable the setting that `port` comes from
+ * @returns the port, which is another if any free one was asked for
+ * @throws StartupError that says what to change
+ */
+export async function listen(server: Listener, host: string, port: number, variable: string): Promise<number> {
   try {
     await server.listen({ host, port });
   } catch (error) {

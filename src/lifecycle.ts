@@ -20,20 +20,9 @@ const SIGNALS = ['SIGTERM', 'SIGINT'] as const;
  */
 export function closeOnSignals(close: () => Promise<void>, deadlineMs: number, log: Logger): void {
   let closingSince: number | undefined;
-
   const end = (exitCode: number) => {
     closingSince = performance.now();
-    setTimeout(() => {
-      log.fatal('close took too long');
-      process.exit(1);
-    }, deadlineMs + OVERTIME_MS).unref();
-    close().then(
-      () => process.exit(exitCode),
-      (err: unknown) => {
-        log.fatal({ err }, 'close failed');
-        process.exit(1);
-      },
-    );
+    closeAndExit(close, deadlineMs, log, exitCode);
   };
 
   for (const signal of SIGNALS) {
@@ -50,4 +39,47 @@ export function closeOnSignals(close: () => Promise<void>, deadlineMs: number, l
     log.fatal({ err }, 'uncaught error');
     if (closingSince === undefined) end(1);
   });
+}
+
+/**
+ * The same for a process that another one ends: signals do nothing here, because Ctrl-C in a terminal reaches both, and
+ * the other one gives the order when it has stopped replacing those that end.
+ *
+ * @param failing called before `close` after an uncaught error
+ * @returns gives the order: calls `close`, once, and exits 0
+ */
+export function closeOnOrder(
+  close: () => Promise<void>,
+  deadlineMs: number,
+  log: Logger,
+  failing: () => void,
+): () => void {
+  let isClosing = false;
+  const end = (exitCode: number) => {
+    if (isClosing) return;
+    isClosing = true;
+    closeAndExit(close, deadlineMs, log, exitCode);
+  };
+
+  for (const signal of SIGNALS) process.on(signal, () => undefined);
+  process.on('uncaughtException', (err) => {
+    log.fatal({ err }, 'uncaught error');
+    if (!isClosing) failing();
+    end(1);
+  });
+  return () => end(0);
+}
+
+function closeAndExit(close: () => Promise<void>, deadlineMs: number, log: Logger, exitCode: number): void {
+  setTimeout(() => {
+    log.fatal('close took too long');
+    process.exit(1);
+  }, deadlineMs + OVERTIME_MS).unref();
+  close().then(
+    () => process.exit(exitCode),
+    (err: unknown) => {
+      log.fatal({ err }, 'close failed');
+      process.exit(1);
+    },
+  );
 }

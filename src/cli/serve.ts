@@ -1,4 +1,6 @@
 import { App, StartupError } from '../app.ts';
+import { Primary } from '../cluster/primary.ts';
+import { slotOfThisProcess, work } from '../cluster/worker.ts';
 import type { Config } from '../config/schema.ts';
 import { GatewayError } from '../errors.ts';
 import { closeOnSignals } from '../lifecycle.ts';
@@ -7,7 +9,7 @@ import { loadConfigOrComplain } from './config-commands.ts';
 import { EXIT } from './exit.ts';
 import { DEFAULT_URL } from './stream-options.ts';
 
-/** `serve`: runs the gateway until a signal ends it. */
+/** `serve`: runs the gateway, or one worker of it, until a signal ends it. */
 export async function serve(): Promise<void> {
   const config = loadConfigOrComplain();
   if (config === undefined) {
@@ -15,7 +17,9 @@ export async function serve(): Promise<void> {
     return;
   }
   const log = createLogger(config.logLevel);
-  const starting = App.start(config, log);
+  const slot = slotOfThisProcess();
+  if (slot !== undefined) return work(config, log, slot);
+  const starting: Promise<App | Primary> = config.workers > 1 ? Primary.start(config, log) : App.start(config, log);
   // From the first moment on, so that a Ctrl-C during a slow start closes in good order too.
   closeOnSignals(async () => (await starting.catch(() => undefined))?.close(), config.drainTimeoutMs, log);
   try {
@@ -30,14 +34,14 @@ export async function serve(): Promise<void> {
   }
 }
 
-function banner(app: App, config: Config): string {
+function banner(app: App | Primary, config: Config): string {
   const url = `http://localhost:${app.port}`;
   const option = url === DEFAULT_URL ? '' : ` --url ${url}`;
   return `
   transcribe-gateway is ready
 
     URL      ${url}   (listens on ${config.host})
-    engine   ${app.engineName}
+    engine   ${app.engineName}${config.workers > 1 ? `, in ${config.workers} workers` : ''}
     admin    http://localhost:${app.adminPort}   /livez /readyz /metrics
 
   Transcribe the bundled sample from a second shell in this folder:

@@ -80,6 +80,15 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
       problem: `must differ from ${SETTINGS.port.variable}, unless the hosts are two addresses`,
     });
   }
+  const { workers, redisUrl } = values as Partial<Config>;
+  // A Redis that is at fault itself is absent from the values, and named already.
+  if (workers !== undefined && workers > 1 && redisUrl === undefined && 'redisUrl' in values) {
+    faults.push({
+      variable: SETTINGS.workers.variable,
+      value: String(workers),
+      problem: `needs ${SETTINGS.redisUrl.variable}: a client that returns may meet another worker, which finds its session there`,
+    });
+  }
   if (faults.length > 0) throw new ConfigError(faults);
   return Object.freeze(values) as unknown as Config;
 }

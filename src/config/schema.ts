@@ -98,6 +98,12 @@ export const SETTINGS = {
     default: 9464,
     help: 'Port of /livez, /readyz and /metrics; 0 takes a free one.',
   }),
+  workers: setting<number>({
+    variable: 'GATEWAY_WORKERS',
+    schema: integer(1, 64),
+    default: 1,
+    help: 'Processes that share the port and the load; about as many as cores. More than 1 need REDIS_URL.',
+  }),
   logLevel: setting<(typeof LOG_LEVELS)[number]>({
     variable: 'LOG_LEVEL',
     schema: oneOf(LOG_LEVELS),

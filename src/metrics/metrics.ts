@@ -1,4 +1,4 @@
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { type Aggregator, Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 
 const PREFIX = 'transcribe_gateway_';
 
@@ -14,8 +14,13 @@ export function createMetrics() {
   const registers = [registry];
   const counter = <L extends string>(name: string, help: string, labelNames: readonly L[] = []) =>
     new Counter({ name: PREFIX + name, help, labelNames, registers });
-  const gauge = <L extends string>(name: string, help: string, labelNames: readonly L[] = []) =>
-    new Gauge({ name: PREFIX + name, help, labelNames, registers });
+  const gauge = <L extends string>(
+    name: string,
+    help: string,
+    labelNames: readonly L[] = [],
+    /** How the values of several workers make one. */
+    aggregator: Aggregator = 'sum',
+  ) => new Gauge({ name: PREFIX + name, help, labelNames, registers, aggregator });
 
   return {
     registry,
@@ -54,11 +59,14 @@ export function createMetrics() {
       buckets: RESULT_LATENCY_BUCKETS,
       registers,
     }),
-    awsPoolState: gauge('aws_pool_state', 'Whether an AWS pool entry is in use: 0 yes, 1 on trial, 2 set aside.', [
-      'entry',
-    ]),
+    awsPoolState: gauge(
+      'aws_pool_state',
+      'Whether an AWS pool entry is in use: 0 yes, 1 on trial, 2 set aside.',
+      ['entry'],
+      'max',
+    ),
     awsOpensTotal: counter('aws_opens_total', 'Attempts to open a stream in an AWS pool entry.', ['entry', 'outcome']),
-    storeAvailable: gauge('store_available', '1 while the session store can be reached.'),
+    storeAvailable: gauge('store_available', '1 while the session store can be reached.', [], 'min'),
     viewers: gauge('viewers', 'Watches of sessions, one for each viewer and session.'),
     viewerReadsTotal: counter('viewer_reads_total', 'Reads of journals for viewers, by outcome.', ['outcome']),
     viewerPartialsSkippedTotal: counter(
@@ -70,11 +78,34 @@ export function createMetrics() {
       'Messages to the workers of viewers, by whether Redis took them.',
       ['outcome'],
     ),
-    draining: gauge('draining', '1 while the gateway drains.'),
+    draining: gauge('draining', '1 while the gateway drains.', [], 'max'),
   };
 }
 
 export type Metrics = ReturnType<typeof createMetrics>;
+
+/** What the primary of a cluster measures itself, its process included; beside the sums over its workers. */
+export function createClusterMetrics() {
+  const registry = new Registry();
+  const registers = [registry];
+  collectDefaultMetrics({ register: registry });
+  return {
+    registry,
+    workerUp: new Gauge({
+      name: `${PREFIX}worker_up`,
+      help: 'With GATEWAY_WORKERS: 1 if the worker answered this scrape, 0 if it is blocked or being replaced.',
+      labelNames: ['worker'],
+      registers,
+    }),
+    workerExitsTotal: new Counter({
+      name: `${PREFIX}worker_exits_total`,
+      help: 'With GATEWAY_WORKERS: workers that ended.',
+      registers,
+    }),
+  };
+}
+
+export type ClusterMetrics = ReturnType<typeof createClusterMetrics>;
 
 /** Adds the process and Node metrics; they use timers and native hooks, so only a whole gateway wants them. */
 export function collectProcessMetrics(metrics: Metrics): void {
@@ -82,8 +113,8 @@ export function collectProcessMetrics(metrics: Metrics): void {
 }
 
 /** The gateway's own metrics as rows of a Markdown table, for the README. */
-export async function metricsTable(metrics: Metrics): Promise<string> {
-  const all = await metrics.registry.getMetricsAsJSON();
+export async function metricsTable(...registries: readonly Registry[]): Promise<string> {
+  const all = (await Promise.all(registries.map((registry) => registry.getMetricsAsJSON()))).flat();
   const rows = all
     .filter((metric) => metric.name.startsWith(PREFIX))
     .map((metric) => `| \`${metric.name}\` | ${String(metric.type)} | ${metric.help} |`);

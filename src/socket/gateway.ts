@@ -19,6 +19,8 @@ import { Viewers, type ViewersOptions } from './viewers.ts';
  */
 const MAX_MESSAGE_BYTES = 1_000_000;
 
+export type SocketServer = Server<ClientToServerEvents, ServerToClientEvents>;
+
 interface GatewayOptions {
   readonly http: HttpServer;
   readonly registry: SessionRegistry;
@@ -38,7 +40,7 @@ const LAST_WORDS_MS = 500;
 
 /** The public side: one Socket.IO server, a `Connection` for each socket. */
 export class SocketGateway {
-  readonly #io: Server<ClientToServerEvents, ServerToClientEvents>;
+  readonly #io: SocketServer;
   readonly #viewers: Viewers;
   /** TCP connections, WebSockets included. */
   readonly #tcp = new Set<TcpSocket>();
@@ -83,6 +85,11 @@ export class SocketGateway {
   /** Asks those who only watch to go on elsewhere; the others are asked by their sessions. */
   announceDrain(withinMs: number): void {
     this.#viewers.announceDrain(withinMs);
+  }
+
+  /** Lends the server to what gives it connections, where it does not listen itself. */
+  handTo(source: (server: SocketServer) => void): void {
+    source(this.#io);
   }
 
   /**

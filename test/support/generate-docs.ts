@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { settingsTable } from '../../src/config/describe.ts';
-import { createMetrics, metricsTable } from '../../src/metrics/metrics.ts';
+import { createClusterMetrics, createMetrics, metricsTable } from '../../src/metrics/metrics.ts';
 import { ERROR_CODES } from '../../src/protocol/error-codes.ts';
 
 /**
@@ -21,7 +21,7 @@ export async function readme(): Promise<{ found: string; expected: string }> {
   const tables: Readonly<Record<string, string>> = {
     settings: settingsTable(),
     errors: errorsTable(),
-    metrics: await metricsTable(createMetrics()),
+    metrics: await metricsTable(createMetrics().registry, createClusterMetrics().registry),
   };
   const found = readFileSync(README, 'utf8');
   const expected = found.replace(

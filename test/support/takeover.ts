@@ -11,6 +11,8 @@ import type { RedisServer } from './redis.ts';
 export interface TakeoverOptions {
   readonly redis: RedisServer;
   readonly pods: number;
+  /** Of each gateway; one by default. A strike may then end workers, and a single pod is enough. */
+  readonly workers?: number;
   /** How many times the owner is killed (or its connection cut) in mid-session. */
   readonly kills: number;
   /** Chances by which gateways kill themselves at named places; see `src/failpoints.ts`. */
@@ -61,6 +63,7 @@ export async function takeover(options: TakeoverOptions): Promise<TakeoverReport
       AWS_SECRET_ACCESS_KEY: 'test',
       REDIS_URL: options.redis.url,
       LOG_LEVEL: 'info',
+      ...(options.workers !== undefined && { GATEWAY_WORKERS: String(options.workers) }),
       ...(options.failpoints !== undefined && { GATEWAY_FAILPOINTS: options.failpoints }),
     },
   });
@@ -75,7 +78,7 @@ export async function takeover(options: TakeoverOptions): Promise<TakeoverReport
       const { busy } = pods;
       const owner = busy[Math.floor(random() * busy.length)];
       // Never the last one, so that what is measured is a takeover and not the start of a process.
-      if (owner === undefined || pods.alive < 2) {
+      if (owner === undefined || (pods.alive < 2 && options.workers === undefined)) {
         n--;
         continue;
       }

@@ -20,6 +20,16 @@ describe('loadConfig', () => {
     expect(Object.isFrozen(config)).toBe(true);
   });
 
+  it('refuses several workers without a Redis, and says why', () => {
+    expect(faultsOf({ GATEWAY_WORKERS: '4' }).message).toContain('GATEWAY_WORKERS="4" needs REDIS_URL');
+    expect(loadConfig({ GATEWAY_WORKERS: '4', REDIS_URL: 'redis://localhost' }).workers).toBe(4);
+    expect(loadConfig({ GATEWAY_WORKERS: '1' }).workers).toBe(1);
+    // One fault, not two, where the Redis is given and its URL is wrong.
+    expect(faultsOf({ GATEWAY_WORKERS: '4', REDIS_URL: 'x' }).faults.map(({ variable }) => variable)).toEqual([
+      'REDIS_URL',
+    ]);
+  });
+
   it('takes an empty variable as not given', () => {
     expect(loadConfig({ PORT: '', GATEWAY_ENGINE: '' })).toEqual(loadConfig({}));
   });

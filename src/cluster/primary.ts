@@ -1,0 +1,123 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { setupMaster } from '@socket.io/sticky';
+import type { FastifyInstance } from 'fastify';
+import { createAdminServer, type Readiness } from '../admin/server.ts';
+import { listen } from '../app.ts';
+import { type Config, SETTINGS } from '../config/schema.ts';
+import type { Logger } from '../log.ts';
+import { createClusterMetrics } from '../metrics/metrics.ts';
+import { Crew } from './crew.ts';
+import { FleetMetrics } from './fleet-metrics.ts';
+
+/** Beyond the drain deadline, which the workers keep themselves, before those that did not are killed, in milliseconds. */
+const WORKER_OVERTIME_MS = 1_000;
+
+/**
+ * A gateway of several workers: accepts the connections and hands them to the workers, keeps these alive, and serves
+ * health and metrics for them all. It holds no sessions and touches no audio, but for the bodies of polling clients'
+ * requests, which sticky passes on.
+ */
+export class Primary {
+  readonly #config: Config;
+  readonly #log: Logger;
+  readonly #crew: Crew;
+  readonly #metrics: FleetMetrics;
+  readonly #server = createServer();
+  #status: 'starting' | 'serving' | 'draining' = 'starting';
+  #admin: FastifyInstance | undefined;
+  #adminPort = 0;
+  #closing: Promise<void> | undefined;
+
+  private constructor(config: Config, log: Logger) {
+    this.#config = config;
+    this.#log = log;
+    this.#crew = new Crew(config.workers, log, {
+      reported: (slot, metrics, request) => this.#metrics.reported(slot, metrics, request),
+      exited: (slot) => this.#metrics.exited(slot),
+    });
+    this.#metrics = new FleetMetrics(createClusterMetrics(), this.#crew);
+  }
+
+  /**
+   * Starts everything; ready when it resolves.
+   * @throws StartupError when a part cannot be started; what was started is closed again
+   */
+  static async start(config: Config, log: Logger): Promise<Primary> {
+    const primary = new Primary(config, log);
+    try {
+      await primary.#start();
+    } catch (error) {
+      await primary.#crew.kill();
+      await primary.#admin?.close();
+      throw error;
+    }
+    return primary;
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo | null)?.port ?? 0;
+  }
+
+  get adminPort(): number {
+    return this.#adminPort;
+  }
+
+  get engineName(): string {
+    return this.#crew.engineName;
+  }
+
+  /** Ready while one worker serves: it takes what the gateway is sent, and the others are being replaced. */
+  get readiness(): Readiness {
+    if (this.#status !== 'serving') return { ready: false, status: this.#status };
+    return this.#crew.serving > 0 ? { ready: true, status: 'ready' } : { ready: false, status: 'no_worker' };
+  }
+
+  /** Drains every worker, within the drain deadline. Idempotent. */
+  close(): Promise<void> {
+    this.#closing ??= this.#drainAndClose();
+    return this.#closing;
+  }
+
+  async #start(): Promise<void> {
+    const { adminHost, adminPort, host, port } = this.#config;
+    this.#admin = createAdminServer(this.#metrics, () => this.readiness);
+    this.#adminPort = await listen(this.#admin, adminHost, adminPort, SETTINGS.adminPort.variable);
+    await this.#crew.start();
+    // Not by the fewest connections: many at once would all go to the same worker.
+    setupMaster(this.#server, { loadBalancingMethod: 'round-robin' });
+    this.#crew.watch(this.#server);
+    // Only now: what comes in before the workers are ready would be lost.
+    await listen(nodeServer(this.#server), host, port, SETTINGS.port.variable);
+    this.#status = 'serving';
+    const { workers } = this.#config;
+    this.#log.info({ port: this.port, admin_port: this.#adminPort, engine: this.engineName, workers }, 'gateway ready');
+  }
+
+  /** The server listens until the last worker has ended: until then clients are told `draining`. */
+  async #drainAndClose(): Promise<void> {
+    this.#status = 'draining';
+    this.#log.info({ workers: this.#crew.serving }, 'drain begins');
+    await this.#crew.drain(this.#config.drainTimeoutMs + WORKER_OVERTIME_MS);
+    // Not waited for: it also counts the connections that were handed over, and there is nobody left to ask.
+    this.#server.close();
+    this.#server.closeAllConnections();
+    await this.#admin?.close();
+    this.#log.info('gateway closed');
+  }
+}
+
+/** Node's server in the form of Fastify's, whose `listen` is a promise. */
+function nodeServer(server: ReturnType<typeof createServer>): Parameters<typeof listen>[0] {
+  return {
+    server,
+    listen: (options) =>
+      new Promise<void>((resolve, reject) => {
+        server.once('error', reject);
+        server.listen(options, () => {
+          server.off('error', reject);
+          resolve();
+        });
+      }),
+  };
+}

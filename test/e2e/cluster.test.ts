@@ -1,0 +1,365 @@
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { connect as connectTcp } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import { connect, emitWithAck, type TestClient, tone } from '../support/client.ts';
+import { childrenOf, cli, killAll, occupyPort, type ServedGateway, serveGateway } from '../support/process.ts';
+import { formatAccount, isClean } from '../support/reconcile.ts';
+import { describeWithRedis, RedisServer } from '../support/redis.ts';
+import { takeover } from '../support/takeover.ts';
+
+const WORKERS = 4;
+/** Where four would show no more than two, and take longer to start. */
+const TWO = { GATEWAY_WORKERS: '2' };
+const TRANSPORTS = [['websocket'], ['polling'], ['polling', 'websocket']];
+
+const clients: TestClient[] = [];
+
+function client(url: string, options: Parameters<typeof connect>[1] = {}): TestClient {
+  const one = connect(url, options);
+  clients.push(one);
+  return one;
+}
+
+afterEach(() => {
+  for (const one of clients.splice(0)) one.close();
+  killAll();
+});
+
+type LogLine = Record<string, unknown> & { readonly msg: string };
+
+function logs(gateway: ServedGateway): LogLine[] {
+  const lines = gateway.stdout().split('\n');
+  // The last one may be half written.
+  return lines.slice(0, -1).map((line) => JSON.parse(line) as LogLine);
+}
+
+/** Process ids of the workers that became ready, by their places; of one place the newest. */
+function pidsOf(gateway: ServedGateway): Map<number, number> {
+  const ready = logs(gateway).filter(({ msg }) => msg === 'worker ready');
+  return new Map(ready.map(({ worker, worker_pid }) => [worker as number, worker_pid as number]));
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+  // One whose parent is gone may wait as a zombie for whoever takes it over.
+  return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+}
+
+/** Waits for the log line of a place's replacement. */
+function replaced(gateway: ServedGateway): Promise<unknown> {
+  return gateway.saw(/"worker replaced"/);
+}
+
+async function metric(gateway: ServedGateway, sample: string): Promise<number> {
+  const text = await (await fetch(`${gateway.adminUrl}/metrics`)).text();
+  const line = text.split('\n').find((one) => one.startsWith(`transcribe_gateway_${sample} `));
+  return line === undefined ? 0 : Number(line.split(' ').at(-1));
+}
+
+async function ready(gateway: ServedGateway): Promise<unknown> {
+  const response = await fetch(`${gateway.adminUrl}/readyz`);
+  return [response.status, ((await response.json()) as { status: string }).status];
+}
+
+/** Starts a session and has one second of audio transcribed. */
+async function speak(one: TestClient): Promise<void> {
+  await emitWithAck(one, 'start_transcription');
+  await emitWithAck(one, 'audio_chunk', { chunk: tone(1000) });
+  await expect
+    .poll(() => one.all('transcription_result').some(({ is_partial }) => is_partial === false), { timeout: 10_000 })
+    .toBe(true);
+}
+
+async function transcribe(one: TestClient): Promise<void> {
+  await speak(one);
+  await emitWithAck(one, 'stop_transcription');
+  await one.next('transcription_stopped');
+  one.close();
+}
+
+/** Whether a client connects or is told that it does not; `hangs` is what must never be. */
+function outcome(one: TestClient): Promise<'connected' | 'refused' | 'hangs'> {
+  return new Promise((resolve) => {
+    one.socket.once('connect', () => resolve('connected'));
+    one.socket.once('connect_error', () => resolve('refused'));
+    // Its worker died after the transport was open and before the namespace was.
+    one.socket.once('disconnect', () => resolve('refused'));
+    one.socket.io.once('close', () => resolve('refused'));
+    setTimeout(() => resolve('hangs'), 5_000);
+  });
+}
+
+it('several workers without a Redis are refused with the reason', async () => {
+  const serve = cli(['serve'], { env: { GATEWAY_WORKERS: '2', GATEWAY_ENGINE: 'scripted' } });
+  expect(await serve.exited).toBe(2);
+  expect(serve.stderr()).toMatch(/GATEWAY_WORKERS="2" needs REDIS_URL: .*session/);
+});
+
+describeWithRedis('a gateway of several workers', () => {
+  let redis: RedisServer;
+  beforeAll(async () => {
+    redis = await RedisServer.start();
+  });
+  afterAll(() => redis.stop());
+
+  async function serve(env: Readonly<Record<string, string>> = {}): Promise<ServedGateway> {
+    const workers = env.GATEWAY_WORKERS ?? String(WORKERS);
+    const fixed = { GATEWAY_ENGINE: 'scripted', GATEWAY_WORKERS: workers, REDIS_URL: redis.url };
+    const gateway = await serveGateway({ ...fixed, ...env });
+    // Their lines come through the same pipe, but in no certain order.
+    await expect.poll(() => pidsOf(gateway).size).toBe(Number(workers));
+    return gateway;
+  }
+
+  it('serves clients of every transport, on all workers, and sums up their metrics', async () => {
+    const gateway = await serve();
+    await gateway.saw(/engine +scripted, in 4 workers/);
+    expect(await ready(gateway)).toEqual([200, 'ready']);
+    for (const transports of TRANSPORTS) {
+      const all = Array.from({ length: 8 }, (_, n) =>
+        client(gateway.url, { transports, auth: { protocol: 1 + (n % 2) } }),
+      );
+      await Promise.all(all.map(transcribe));
+    }
+    const ended = () => logs(gateway).flatMap(({ msg, worker }) => (msg === 'session ended' ? [worker] : []));
+    await expect.poll(() => ended().length).toBe(24);
+    expect(new Set(ended())).toEqual(new Set([1, 2, 3, 4]));
+    expect(await metric(gateway, 'connections_total{protocol="1"}')).toBe(12);
+    expect(await metric(gateway, 'connections_total{protocol="2"}')).toBe(12);
+    expect(await metric(gateway, 'audio_seconds_total')).toBe(24);
+    expect(await metric(gateway, 'store_available')).toBe(1);
+    for (let slot = 1; slot <= WORKERS; slot++) expect(await metric(gateway, `worker_up{worker="${slot}"}`)).toBe(1);
+  });
+
+  it('lets no connection hang when a worker is killed under connects, and replaces it', async () => {
+    const gateway = await serve();
+    const busy = Array.from({ length: 8 }, (_, n) => client(gateway.url, { transports: TRANSPORTS[n % 3] ?? [] }));
+    await Promise.all(busy.map(speak));
+    const victim = 2;
+    const pid = pidsOf(gateway).get(victim) ?? 0;
+    const outcomes: Promise<string>[] = [];
+    for (let n = 0; n < 60; n++) {
+      if (n === 20) process.kill(pid, 'SIGKILL');
+      outcomes.push(outcome(client(gateway.url, { transports: TRANSPORTS[n % 3] ?? [] })));
+      await delay(10);
+    }
+    const counts = Map.groupBy(await Promise.all(outcomes), (one) => one);
+    expect(counts.get('hangs')).toBeUndefined();
+    // Only what the dead worker had in hand.
+    expect(counts.get('connected')?.length).toBeGreaterThan(40);
+
+    // Two of eight sessions were its own; the others go on.
+    await expect.poll(() => busy.filter(({ socket }) => socket.connected).length).toBe(6);
+    await Promise.all(busy.filter(({ socket }) => socket.connected).map(transcribeOn));
+    await replaced(gateway);
+    const before = logs(gateway).length;
+    await Promise.all(Array.from({ length: 8 }, () => transcribe(client(gateway.url, { transports: ['websocket'] }))));
+    const servedBy = () =>
+      logs(gateway)
+        .slice(before)
+        .flatMap(({ msg, worker }) => (msg === 'session ended' ? [worker] : []));
+    await expect.poll(servedBy).toContain(victim);
+    expect(pidsOf(gateway).get(victim)).not.toBe(pid);
+  });
+
+  async function transcribeOn(one: TestClient): Promise<void> {
+    await emitWithAck(one, 'audio_chunk', { chunk: tone(1000) });
+    await emitWithAck(one, 'stop_transcription');
+    const finals = one.all('transcription_result').filter(({ is_partial }) => is_partial === false);
+    expect(finals.map(({ text }) => text)).toEqual(['second 1', 'second 2']);
+  }
+
+  it('ends what it holds for a worker that dies while it takes nothing', async () => {
+    const gateway = await serve();
+    const pid = pidsOf(gateway).get(1) ?? 0;
+    process.kill(pid, 'SIGSTOP');
+    const { port } = new URL(gateway.url);
+    const get = 'GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: x\r\n\r\n';
+    // The body is still on its way when the worker dies.
+    const post = 'POST /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n4';
+    const sockets = Array.from({ length: 16 }, (_, n) => {
+      // Both kinds come to each worker in turn.
+      const isPost = n % 8 >= WORKERS;
+      const socket = connectTcp(Number(port), '127.0.0.1', () => socket.write(isPost ? post : get));
+      socket.on('error', () => undefined);
+      socket.resume();
+      return { socket, closed: once(socket, 'close'), isPost };
+    });
+    await Promise.race([Promise.all(sockets.map(({ closed }) => closed)), delay(1_000)]);
+    const waiting = sockets.filter(({ socket }) => !socket.closed);
+    expect(Map.groupBy(waiting, ({ isPost }) => isPost).size).toBe(2);
+    process.kill(pid, 'SIGKILL');
+    const all = Promise.all(waiting.map(({ closed }) => closed));
+    expect(await Promise.race([all.then(() => 'closed'), delay(3_000, 'hang')])).toBe('closed');
+    await replaced(gateway);
+    await transcribe(client(gateway.url, { transports: ['polling'] }));
+  });
+
+  it('lets no counter drop when a worker dies, and answers scrapes while one is blocked', async () => {
+    const gateway = await serve();
+    await Promise.all(Array.from({ length: 8 }, () => transcribe(client(gateway.url, { transports: ['websocket'] }))));
+    expect(await metric(gateway, 'audio_seconds_total')).toBe(8);
+    const pids = pidsOf(gateway);
+    process.kill(pids.get(3) ?? 0, 'SIGSTOP');
+    const begin = performance.now();
+    expect(await metric(gateway, 'audio_seconds_total')).toBe(8);
+    expect(performance.now() - begin).toBeLessThan(5_000);
+    expect(await metric(gateway, 'worker_up{worker="3"}')).toBe(0);
+    expect(await metric(gateway, 'worker_up{worker="4"}')).toBe(1);
+    process.kill(pids.get(3) ?? 0, 'SIGKILL');
+    while (!gateway.stdout().includes('"worker replaced"')) {
+      expect(await metric(gateway, 'audio_seconds_total')).toBe(8);
+      await delay(50);
+    }
+    await transcribe(client(gateway.url));
+    expect(await metric(gateway, 'audio_seconds_total')).toBe(9);
+    expect(await metric(gateway, 'worker_exits_total')).toBe(1);
+  });
+
+  it('is not ready while every worker is down, and comes back', async () => {
+    const gateway = await serve(TWO);
+    for (const pid of pidsOf(gateway).values()) process.kill(pid, 'SIGKILL');
+    await expect.poll(() => ready(gateway), { interval: 5 }).toEqual([503, 'no_worker']);
+    expect((await fetch(`${gateway.adminUrl}/livez`)).status).toBe(200);
+    expect(await outcome(client(gateway.url, { transports: ['polling'] }))).toBe('refused');
+    await expect.poll(() => ready(gateway), { timeout: 20_000 }).toEqual([200, 'ready']);
+    await transcribe(client(gateway.url));
+  });
+
+  it('loses only the worker that has an uncaught error', async () => {
+    // Written without a blank, which would end it.
+    const fault = "data:text/javascript,process.on('SIGUSR2',()=>{throw(Error('test'))})";
+    const gateway = await serve({ ...TWO, NODE_OPTIONS: `--import=${fault}` });
+    const busy = Array.from({ length: 4 }, () => client(gateway.url, { transports: ['websocket'] }));
+    await Promise.all(busy.map(speak));
+    process.kill(pidsOf(gateway).get(2) ?? 0, 'SIGUSR2');
+    await gateway.saw(/"worker ended unasked"/);
+    const ended = logs(gateway).find(({ msg }) => msg === 'worker ended unasked');
+    expect(ended).toMatchObject({ worker: 2, exit_code: 1 });
+    expect(busy.filter(({ socket }) => socket.connected)).toHaveLength(2);
+    expect(gateway.child.exitCode).toBeNull();
+    // It drained: its sessions had their last words.
+    const told = busy.filter((one) => one.all('transcription_stopped').length > 0);
+    expect(told).toHaveLength(2);
+    await replaced(gateway);
+  });
+
+  it('drains: sessions of every worker get their finals, and it exits with 0 within the deadline', async () => {
+    const gateway = await serve({ GATEWAY_DRAIN_TIMEOUT_MS: '6000' });
+    const all = TRANSPORTS.flatMap((transports) =>
+      Array.from({ length: 4 }, () => client(gateway.url, { transports, auth: { protocol: 1 } })),
+    );
+    const moving = Array.from({ length: 4 }, () =>
+      client(gateway.url, { transports: ['websocket'], auth: { protocol: 2 } }),
+    );
+    await Promise.all([...all, ...moving].map(speak));
+    for (const one of all) await emitWithAck(one, 'audio_chunk', { chunk: tone(500) });
+    const pids = [...pidsOf(gateway).values()];
+    gateway.child.kill('SIGTERM');
+    await gateway.saw(/"signal received"/);
+    expect(await ready(gateway)).toEqual([503, 'draining']);
+    expect(await gateway.exited).toBe(0);
+    for (const one of all) {
+      await one.next('transcription_stopped');
+      const finals = one.all('transcription_result').filter(({ is_partial }) => is_partial === false);
+      expect(finals.map(({ text }) => text)).toEqual(['second 1', 'second 2']);
+    }
+    for (const one of moving) await one.next('server_draining');
+    expect(pids.filter(isRunning)).toEqual([]);
+    expect(gateway.stdout()).not.toMatch(/worker replaced|ended unasked/);
+  });
+
+  it('exits with 0 at the deadline although a worker is blocked', async () => {
+    const gateway = await serve({ ...TWO, GATEWAY_DRAIN_TIMEOUT_MS: '1500' });
+    const pid = pidsOf(gateway).get(1) ?? 0;
+    process.kill(pid, 'SIGSTOP');
+    gateway.child.kill('SIGTERM');
+    expect(await gateway.exited).toBe(0);
+    expect(isRunning(pid)).toBe(false);
+    // Only the blocked one: the deadline is enough for the others.
+    expect(logs(gateway)).toContainEqual(expect.objectContaining({ workers: [1], level: 'error' }));
+  });
+
+  it('takes a Ctrl-C that reaches every process as one signal, and a later one at its word', async () => {
+    const gateway = await serve(TWO);
+    const v2 = client(gateway.url, { auth: { protocol: 2 } });
+    await speak(v2);
+    const pids = [...pidsOf(gateway).values()];
+    for (const pid of [...pids, gateway.child.pid ?? 0]) process.kill(pid, 'SIGINT');
+    // A client that does not move is waited for.
+    await v2.next('server_draining');
+    await delay(400);
+    const begin = performance.now();
+    gateway.child.kill('SIGINT');
+    expect(await gateway.exited).toBe(130);
+    expect(performance.now() - begin).toBeLessThan(1_000);
+    await expect.poll(() => pids.filter(isRunning), { timeout: 5_000 }).toEqual([]);
+  });
+
+  it('ends its workers with the primary, also when that is killed', async () => {
+    const gateway = await serve(TWO);
+    const pids = [...pidsOf(gateway).values()];
+    expect(childrenOf(gateway.child.pid ?? 0).sort()).toEqual([...pids].sort());
+    gateway.child.kill('SIGKILL');
+    await gateway.exited;
+    await expect.poll(() => pids.filter(isRunning), { timeout: 5_000 }).toEqual([]);
+  });
+
+  it.each(['PORT', 'GATEWAY_ADMIN_PORT'])('does not start, and says why, when %s is taken', async (variable) => {
+    const { port, release } = await occupyPort();
+    const failing = serve({ ...TWO, [variable]: String(port) });
+    await expect(failing).rejects.toThrow(`Port ${port} on 127.0.0.1 is taken. Set ${variable} to a free port.`);
+    await release();
+  });
+
+  it('does not start when its workers cannot, with their reason', async () => {
+    const failing = serve({ ...TWO, GATEWAY_ENGINE: 'local', GATEWAY_LOCAL_MODEL: '/nowhere' });
+    await expect(failing).rejects.toThrow(/ended with 1[\s\S]*transcribe-gateway cannot start: .*\/nowhere/);
+  });
+
+  it('divides the local recognisers and their places among its workers', async () => {
+    const gateway = await serve({
+      ...TWO,
+      GATEWAY_ENGINE: 'local',
+      GATEWAY_LOCAL_PROCESSES: '2',
+      GATEWAY_LOCAL_SESSIONS_PER_PROCESS: '3',
+    });
+    expect(await metric(gateway, 'local_recognisers')).toBe(2);
+    expect(await metric(gateway, 'local_capacity_sessions')).toBe(6);
+    const stream = cli(['stream', '--sample', '--fast', '--url', gateway.url]);
+    expect(await stream.exited).toBe(0);
+    expect(stream.stdout()).not.toBe('');
+  });
+
+  it('loses and doubles nothing when owners are killed and sessions go on with another worker', async () => {
+    let strikes = 0;
+    const report = await takeover({
+      redis,
+      pods: 1,
+      workers: 3,
+      kills: 4,
+      sessions: 4,
+      seed: 23,
+      strike: async (pods, owner) => {
+        const workers = childrenOf(pods.gateway(owner)?.child.pid ?? 0);
+        const pid = workers[strikes++ % workers.length];
+        if (pid !== undefined) process.kill(pid, 'SIGKILL');
+      },
+    });
+    for (const account of report.accounts) {
+      console.log(formatAccount(account));
+      expect(isClean(account)).toBe(true);
+      expect(account.coveredByGap).toEqual([]);
+    }
+    expect(report.disorders).toEqual([]);
+    expect(report.gaps).toBe(0);
+    expect(report.deaths).toBe(0);
+    expect(report.sessions).toBe(4);
+  });
+});
