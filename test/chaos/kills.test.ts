@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, it } from 'vitest';
 import { NO_REDIS, RedisServer } from '../support/redis.ts';
 import { expectWhole } from '../support/whole.ts';
 
@@ -10,14 +10,14 @@ describe.skipIf(NO_REDIS)('coded audio through a cluster of gateways and one Red
   afterAll(() => redis.stop());
 
   it('is whole when owners are killed at random moments, and within commits, acknowledgements, claims and replays', async () => {
-    const report = await expectWhole({
+    await expectWhole({
       redis,
       kills: 2,
+      deaths: 5,
       sessions: 2,
       seed: 11,
       failpoints:
         'commit.before=0.05,commit.after=0.05,ack.before=0.02,ack.after=0.02,claim.before=0.1,claim.after=0.1,replay=0.2',
     });
-    expect(report.deaths).toBeGreaterThan(2);
   });
 });

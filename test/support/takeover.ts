@@ -17,6 +17,8 @@ export interface TakeoverOptions {
   readonly kills: number;
   /** Chances by which gateways kill themselves at named places; see `src/failpoints.ts`. */
   readonly failpoints?: string;
+  /** Goes on until so many gateways have ended, by the test or by a failpoint; 0 by default. */
+  readonly deaths?: number;
   readonly sessions: number;
   readonly seed: number;
   /** What happens to the owner; killed by default. */
@@ -88,6 +90,7 @@ export async function takeover(options: TakeoverOptions): Promise<TakeoverReport
       pausesMs.push(performance.now() - begin);
       await strike;
     }
+    while (deaths < (options.deaths ?? 0)) await delay(50);
     striking = false;
     await Promise.all(speaking);
     return {

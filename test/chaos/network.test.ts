@@ -34,29 +34,6 @@ describe.skipIf(NO_REDIS)('coded audio through a cluster of gateways and one Red
         expect(await gateway?.exited).toBe(0);
       },
     ],
-    [
-      'Redis stands still',
-      async () => {
-        redis.pause();
-        await delay(STRIKE_MS);
-        redis.unpause();
-      },
-    ],
-    [
-      'Redis is away, and comes back empty',
-      async () => {
-        await redis.kill();
-        await delay(STRIKE_MS);
-        await redis.restart();
-      },
-    ],
-    [
-      'Redis is emptied, and the network is cut at the same time',
-      async (pods) => {
-        await redis.command('FLUSHALL');
-        pods.cut();
-      },
-    ],
   ])('is whole when %s', async (_name, strike) => {
     await expectWhole({ redis, kills: 1, sessions: 2, seed: 5, strike });
   });
