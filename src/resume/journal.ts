@@ -4,16 +4,15 @@ import {
   type ChannelEnds,
   type Claim,
   type JournalEntry,
-  type SessionSnapshot,
   type SessionStop,
-  type Store,
   StoreUnavailableError,
   type Update,
   type UpdateAnswer,
   type Watermark,
   type WriteAnswer,
 } from '../store/store.ts';
-import { openEntry, sealEntry } from './entry-cipher.ts';
+import { type Draft, type Numbered, openEntries, sealNumbered } from './entries.ts';
+import type { JournalOptions } from './journal-options.ts';
 
 /**
  * Entries that may wait for a store that is there. More in a burst than people can say in an hour is a fault of the
@@ -25,63 +24,6 @@ const RETRY_MS = 250;
 
 /** Viewers who are there renew their mark several times in it, in milliseconds. */
 export const WATCH_MS = 10_000;
-
-/** A final or a gap before it has a number. */
-export interface Draft<Body> {
-  readonly startSample: number;
-  readonly endSample: number;
-  /** Goes through JSON. */
-  readonly body: Body;
-}
-
-export interface Numbered<Body> extends Draft<Body> {
-  readonly seq: number;
-}
-
-export interface JournalLimits {
-  /** Entries that may wait for a store that is away. */
-  readonly pendingEntries: number;
-  /** Committed entries that the owner keeps, to make the record anew after the store lost it. */
-  readonly tailEntries: number;
-  /** A record that was not written for so long is renewed, in milliseconds. */
-  readonly renewMs: number;
-}
-
-/** Called in order. None may throw. */
-interface JournalSink<Body> {
-  /** An entry may be sent. Not durable: it is numbered and waits for a store that is away. */
-  entry(entry: Numbered<Body>, durable: boolean): void;
-  /** An entry is committed, and viewers watch the session. Called before `entry` where that was not shown yet. */
-  published(entry: JournalEntry): void;
-  /** Every entry up to some number is committed, and with them this watermark. */
-  committed(watermark: Watermark): void;
-  /** The end of the session is committed, or (not durable) waits for the store. */
-  stopped(stop: SessionStop, durable: boolean): void;
-  /** Another claim holds the session. Nothing follows. */
-  fenced(epoch: number): void;
-  /** The session cannot go on here: the store was away for too long, or contradicts us. Nothing follows. */
-  failed(error: GatewayError): void;
-}
-
-export interface JournalOptions<Body> {
-  readonly store: Store;
-  readonly claim: Claim;
-  readonly key: Buffer;
-  readonly head: number;
-  readonly ends: ChannelEnds;
-  readonly watermark: Watermark;
-  /** The last entries up to the head that are known here, in order and without holes. */
-  readonly tail?: readonly JournalEntry[] | undefined;
-  readonly limits: JournalLimits;
-  readonly sink: JournalSink<Body>;
-  /** What the record holds besides the journal; undefined while it may not be made anew (no client is attached). */
-  readonly record: () => Omit<SessionSnapshot, keyof JournalState> | undefined;
-  /** Whether the other claim that holds the session is one of our own, whose answer was lost; undefined if not. */
-  readonly reclaim?: () => Promise<Claim | undefined>;
-}
-
-/** The part of a record that the journal knows. */
-export type JournalState = Pick<SessionSnapshot, 'claim' | 'head' | 'ends' | 'watermark' | 'entries'>;
 
 interface Pending<Body> {
   readonly entry: Numbered<Body>;
@@ -176,7 +118,12 @@ export class Journal<Body> {
       return;
     }
     const entry = { ...draft, seq: this.lastSeq + 1 };
-    this.#pending.push({ entry, sealed: this.#seal(entry), ends, watermark });
+    this.#pending.push({
+      entry,
+      sealed: sealNumbered(this.#options.key, this.#claim.sessionId, entry),
+      ends,
+      watermark,
+    });
     this.#pump();
   }
 
@@ -310,13 +257,6 @@ export class Journal<Body> {
     this.#closed = true;
     clearTimeout(this.#retry);
     this.#drained?.resolve();
-  }
-
-  #seal(entry: Numbered<Body>): JournalEntry {
-    const { body, endSample, seq, startSample } = entry;
-    const place = { sessionId: this.#claim.sessionId, seq, startSample, endSample };
-    const data = sealEntry(this.#options.key, place, Buffer.from(JSON.stringify(body)));
-    return { seq, startSample, endSample, data };
   }
 
   #pump(): void {
@@ -465,15 +405,4 @@ export class Journal<Body> {
     this.#stopShown = true;
     sink.stopped(this.#stop, false);
   }
-}
-
-/**
- * Opens the entries that a claim returned.
- * @throws Error if one was sealed with another key or for another place
- */
-export function openEntries<Body>(key: Buffer, sessionId: string, entries: readonly JournalEntry[]): Numbered<Body>[] {
-  return entries.map(({ data, endSample, seq, startSample }) => {
-    const plain = openEntry(key, { sessionId, seq, startSample, endSample }, data);
-    return { seq, startSample, endSample, body: JSON.parse(plain.toString()) as Body };
-  });
 }

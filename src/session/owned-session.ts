@@ -4,7 +4,8 @@ import { failpoint } from '../failpoints.ts';
 import { type AudioFormat, frameBytes, samplesToMs } from '../protocol/audio.ts';
 import type { StartRequest } from '../protocol/start-request.ts';
 import { ChunkOrder, type ChunkPosition } from '../resume/chunk-order.ts';
-import { Journal, type Numbered } from '../resume/journal.ts';
+import type { Numbered } from '../resume/entries.ts';
+import { Journal } from '../resume/journal.ts';
 import { sealPartial } from '../resume/partial-cipher.ts';
 import type { SessionSecrets } from '../resume/tokens.ts';
 import type {

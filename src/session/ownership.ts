@@ -3,7 +3,7 @@ import type { Logger } from '../log.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import type { StartRequest } from '../protocol/start-request.ts';
 import type { ChunkPosition } from '../resume/chunk-order.ts';
-import type { JournalLimits, JournalState } from '../resume/journal.ts';
+import type { JournalLimits, JournalState } from '../resume/journal-options.ts';
 import type { SessionSecrets } from '../resume/tokens.ts';
 import type { Claim, ClaimedSession, SessionSnapshot, Store } from '../store/store.ts';
 import type { Audience } from './audience.ts';

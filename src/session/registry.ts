@@ -7,8 +7,7 @@ import type { Logger } from '../log.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import type { ResumeRequest, StartTerms } from '../protocol/resume-request.ts';
 import type { StartRequest } from '../protocol/start-request.ts';
-import type { ChunkPosition } from '../resume/chunk-order.ts';
-import { openEntries } from '../resume/journal.ts';
+import { openEntries } from '../resume/entries.ts';
 import { newSecrets, type SessionSecrets, secretsOf } from '../resume/tokens.ts';
 import { isSessionId, newSessionId } from '../store/session-id.ts';
 import {
@@ -24,12 +23,11 @@ import type { Audience } from './audience.ts';
 import { OwnedSession } from './owned-session.ts';
 import type { Durability, OwnershipLimits } from './ownership.ts';
 import { joined, replay } from './replay.ts';
+import { expired, nextChunk, recordOf, refused, type StoredRequest, withStore } from './resume-rules.ts';
 import type { EntryBody, SessionView } from './session-view.ts';
 
 /** How often watermarks are committed and fenced owners notice, in milliseconds. One round trip for all sessions. */
 const HEARTBEAT_MS = 1_000;
-/** Suggested to clients that the store's absence refuses. */
-const STORE_RETRY_AFTER_MS = 2_000;
 /** Of a drain, the share in which clients may move by themselves; what is left is flushed. */
 const MOVING_SHARE = 0.4;
 
@@ -395,43 +393,5 @@ export class SessionRegistry {
     } finally {
       this.#beating = false;
     }
-  }
-}
-
-/** What another worker needs to go on, as it is stored. */
-interface StoredRequest {
-  readonly request: StartRequest;
-  readonly acks: boolean;
-}
-
-function recordOf({ resumeHash, watchHash }: SessionSecrets, principal: string, request: string, owner: string) {
-  return { principal, resumeHash, watchHash, request, owner };
-}
-
-/** Where the client's audio goes on: at the watermark's chunk, or at the oldest that the client still holds. */
-function nextChunk({ watermark }: ClaimedSession, { oldest }: ResumeRequest): ChunkPosition {
-  if (watermark.chunk === undefined || watermark.chunkEnd === undefined) return oldest;
-  if (oldest.chunk > watermark.chunk + 1) return oldest;
-  return { chunk: watermark.chunk + 1, offset: watermark.chunkEnd };
-}
-
-function expired(): GatewayError {
-  return new GatewayError('resume_expired', 'resume_transcription: the session is not known any more.');
-}
-
-function refused(attempt: number): GatewayError {
-  const message = 'resume_transcription: a later attempt has the session.';
-  return new GatewayError('resume_refused', message, { attempt });
-}
-
-async function withStore<T>(call: () => Promise<T>): Promise<T> {
-  try {
-    return await call();
-  } catch (error) {
-    if (!(error instanceof StoreUnavailableError)) throw error;
-    throw new GatewayError('store_unavailable', 'The session store cannot be reached.', {
-      retryAfterMs: STORE_RETRY_AFTER_MS,
-      cause: error,
-    });
   }
 }

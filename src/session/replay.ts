@@ -1,6 +1,6 @@
 import { failpoint } from '../failpoints.ts';
 import type { ResumeRequest } from '../protocol/resume-request.ts';
-import type { Numbered } from '../resume/journal.ts';
+import type { Numbered } from '../resume/entries.ts';
 import type { EntryBody, EntryNote, SessionView } from './session-view.ts';
 
 type Entries = readonly Numbered<EntryBody>[];

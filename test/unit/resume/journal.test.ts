@@ -1,7 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { Journal, type JournalLimits, openEntries } from '../../../src/resume/journal.ts';
+import { openEntries } from '../../../src/resume/entries.ts';
+import { Journal } from '../../../src/resume/journal.ts';
+import type { JournalLimits } from '../../../src/resume/journal-options.ts';
 import { newSecrets } from '../../../src/resume/tokens.ts';
 import { MemoryStore } from '../../../src/store/memory.ts';
 import { newSessionId } from '../../../src/store/session-id.ts';

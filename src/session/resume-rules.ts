@@ -1,0 +1,47 @@
+import { GatewayError } from '../errors.ts';
+import type { ResumeRequest } from '../protocol/resume-request.ts';
+import type { StartRequest } from '../protocol/start-request.ts';
+import type { ChunkPosition } from '../resume/chunk-order.ts';
+import type { SessionSecrets } from '../resume/tokens.ts';
+import { type ClaimedSession, StoreUnavailableError } from '../store/store.ts';
+
+/** Suggested to clients that the store's absence refuses. */
+const STORE_RETRY_AFTER_MS = 2_000;
+
+/** What another worker needs to go on, as it is stored. */
+export interface StoredRequest {
+  readonly request: StartRequest;
+  readonly acks: boolean;
+}
+
+export function recordOf({ resumeHash, watchHash }: SessionSecrets, principal: string, request: string, owner: string) {
+  return { principal, resumeHash, watchHash, request, owner };
+}
+
+/** Where the client's audio goes on: at the watermark's chunk, or at the oldest that the client still holds. */
+export function nextChunk({ watermark }: ClaimedSession, { oldest }: ResumeRequest): ChunkPosition {
+  if (watermark.chunk === undefined || watermark.chunkEnd === undefined) return oldest;
+  if (oldest.chunk > watermark.chunk + 1) return oldest;
+  return { chunk: watermark.chunk + 1, offset: watermark.chunkEnd };
+}
+
+export function expired(): GatewayError {
+  return new GatewayError('resume_expired', 'resume_transcription: the session is not known any more.');
+}
+
+export function refused(attempt: number): GatewayError {
+  const message = 'resume_transcription: a later attempt has the session.';
+  return new GatewayError('resume_refused', message, { attempt });
+}
+
+export async function withStore<T>(call: () => Promise<T>): Promise<T> {
+  try {
+    return await call();
+  } catch (error) {
+    if (!(error instanceof StoreUnavailableError)) throw error;
+    throw new GatewayError('store_unavailable', 'The session store cannot be reached.', {
+      retryAfterMs: STORE_RETRY_AFTER_MS,
+      cause: error,
+    });
+  }
+}
