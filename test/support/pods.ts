@@ -16,6 +16,7 @@ export class Pods {
   readonly #pods: { gateway: ServedGateway | undefined }[];
   readonly #balancer: Server;
   readonly #links = new Map<Socket, { readonly upstream: Socket; readonly pod: number }>();
+  readonly #launching = new Set<Promise<void>>();
   #next = 0;
   #closed = false;
 
@@ -78,6 +79,8 @@ export class Pods {
     this.#closed = true;
     this.cut();
     this.#balancer.close();
+    // A successor that is just starting is ended as well, or it would outlive the test.
+    await Promise.all(this.#launching);
     await Promise.all(
       this.#pods.map(async ({ gateway }) => {
         gateway?.child.kill('SIGKILL');
@@ -96,6 +99,7 @@ export class Pods {
     if (gateway === undefined) return;
     if (this.#closed) {
       gateway.child.kill('SIGKILL');
+      await gateway.exited;
       return;
     }
     pod.gateway = gateway;
@@ -103,7 +107,8 @@ export class Pods {
       pod.gateway = undefined;
       if (this.#closed) return;
       this.#options.onDeath?.();
-      void this.#launch(index);
+      const launching = this.#launch(index).finally(() => this.#launching.delete(launching));
+      this.#launching.add(launching);
     });
   }
 
