@@ -15,7 +15,7 @@ const LAYERS = [
   ['store', '^src/store/'],
   ['metrics', '^src/metrics/'],
   ['client', '^src/client/'],
-  ['base', '^src/(protocol|config)/|^src/(errors|failpoints|log|version|speech-sample)\\.ts$'],
+  ['base', '^src/(protocol|config)/|^src/(backoff|errors|failpoints|log|version|speech-sample)\\.ts$'],
 ];
 
 const upward = LAYERS.slice(1).map(([name, path], index) => ({

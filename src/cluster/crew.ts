@@ -2,8 +2,8 @@ import cluster, { type Worker } from 'node:cluster';
 import type { Server } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import { StartupError } from '../app.ts';
+import { HEALTHY_AFTER_MS, respawnDelayMs } from '../backoff.ts';
 import type { Logger } from '../log.ts';
-import { HEALTHY_AFTER_MS, respawnDelayMs } from './backoff.ts';
 import { HeldSockets } from './held-sockets.ts';
 import { type Envelope, type FromWorker, type MetricsSnapshot, type ToWorker, unwrap } from './messages.ts';
 

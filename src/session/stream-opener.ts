@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { backoffMs } from '../backoff.ts';
 import type { Engine, EngineStream } from '../engines/engine.ts';
 import { GatewayError, toGatewayError } from '../errors.ts';
 import type { Logger } from '../log.ts';
@@ -6,8 +7,8 @@ import type { Metrics } from '../metrics/metrics.ts';
 import type { StartRequest } from '../protocol/start-request.ts';
 import type { StreamOutcome } from './stream-run.ts';
 
-const BACKOFF_FIRST_MS = 100;
-const BACKOFF_LAST_MS = 2_000;
+/** Waits between attempts, in milliseconds. */
+const BACKOFF = { firstMs: 100, longestMs: 2_000 };
 /** A stream that lived this long was a healthy one, though nothing may have been said on it. */
 const HEALTHY_AFTER_MS = 30_000;
 /**
@@ -78,7 +79,7 @@ export class StreamOpener {
         if (failure !== undefined) {
           const leftMs = limits.recoveryTimeoutMs - spentMs - (performance.now() - begin);
           if (!failure.retryable || leftMs <= 0) throw failure;
-          const pause = Math.max(backoff(this.#breaksInARow + attempt), failure.retryAfterMs ?? 0);
+          const pause = Math.max(backoffMs(this.#breaksInARow + attempt - 1, BACKOFF), failure.retryAfterMs ?? 0);
           await delay(Math.min(pause, leftMs), undefined, { signal });
         }
         try {
@@ -128,10 +129,4 @@ export class StreamOpener {
       throw failure;
     }
   }
-}
-
-/** Exponential, with full jitter on its upper half, so that the sessions of a dead process do not return in step. */
-function backoff(failures: number): number {
-  const ceiling = Math.min(BACKOFF_LAST_MS, BACKOFF_FIRST_MS * 2 ** Math.min(Math.max(0, failures - 1), 10));
-  return ceiling / 2 + (Math.random() * ceiling) / 2;
 }

@@ -1,4 +1,5 @@
 import { Cluster, type ClusterOptions, Redis, type RedisOptions } from 'ioredis';
+import { backoffMs } from '../backoff.ts';
 import type { RedisTarget } from './redis-target.ts';
 import { loadScripts } from './scripts.ts';
 
@@ -6,8 +7,8 @@ import { loadScripts } from './scripts.ts';
 const CONNECT_TIMEOUT_MS = 3_000;
 /** How long a connection that is given up may take to close; its commands have failed by then. */
 const DISCONNECT_TIMEOUT_MS = 50;
-const FIRST_RETRY_MS = 50;
 const LAST_RETRY_MS = 2_000;
+const RETRY = { firstMs: 50, longestMs: LAST_RETRY_MS };
 /** A server that loads its data names a wait of its own, up to this. */
 const LOADING_RETRY_MS = 500;
 const MAX_REDIRECTIONS = 4;
@@ -87,8 +88,7 @@ export function createClient(target: RedisTarget, timeoutMs: number, subscribes 
   }
 }
 
-/** Milliseconds to the next attempt. Doubles up to a limit, with full jitter over its upper half, so that the workers of a cluster do not come as one. */
+/** Milliseconds to the next attempt. @param attempt counted from 1, as ioredis does */
 export function retryDelay(attempt: number): number {
-  const limit = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(attempt - 1, 10));
-  return Math.round(limit * (0.5 + Math.random() / 2));
+  return Math.round(backoffMs(attempt - 1, RETRY));
 }

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
+import { HEALTHY_AFTER_MS, respawnDelayMs } from '../../backoff.ts';
 import { GatewayError } from '../../errors.ts';
 import {
   type RecogniserExit,
@@ -7,11 +8,6 @@ import {
   type RecogniserProcessListener,
   type RecogniserProcessOptions,
 } from './recogniser-process.ts';
-
-const FIRST_BACKOFF_MS = 250;
-const LONGEST_BACKOFF_MS = 30_000;
-/** A process that lived this long was healthy: the next failure starts with the shortest delay again. */
-const HEALTHY_AFTER_MS = 60_000;
 
 export interface RecogniserPoolOptions {
   readonly processes: number;
@@ -138,7 +134,7 @@ export class RecogniserPool {
         if (performance.now() - startedAt > HEALTHY_AFTER_MS) failures = 0;
         await this.#reportExit(current, exit);
       }
-      await delay(backoffMs(failures++), undefined, { signal, ref: false }).catch(() => {});
+      await delay(respawnDelayMs(failures++), undefined, { signal, ref: false }).catch(() => {});
       // Not calibrated again: under load the measurement would be of the load.
       current = await this.#relaunch(failures);
     }
@@ -174,9 +170,4 @@ export class RecogniserPool {
   #wakeWaiting(): void {
     for (const change of this.#waiting) change.resolve();
   }
-}
-
-/** Doubles with each failure; the jitter keeps processes that died together from starting together. */
-function backoffMs(failures: number): number {
-  return Math.min(LONGEST_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** failures) * (0.5 + Math.random() / 2);
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { respawnDelayMs } from '../../../src/cluster/backoff.ts';
+import { respawnDelayMs } from '../../src/backoff.ts';
 
 describe('the delay before a worker is replaced', () => {
   it('doubles with each failure up to half a minute', () => {
