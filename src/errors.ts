@@ -34,6 +34,11 @@ export class GatewayError extends Error {
   }
 }
 
+/** What everybody is told who comes while this gateway goes. */
+export function drainingError(): GatewayError {
+  return new GatewayError('draining', 'This gateway is shutting down; connect again.');
+}
+
 /** Returns `error` itself if it is one of ours, otherwise an `internal` error that keeps it as its cause. */
 export function toGatewayError(error: unknown): GatewayError {
   if (error instanceof GatewayError) return error;

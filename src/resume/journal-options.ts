@@ -10,6 +10,9 @@ import type {
 } from '../store/store.ts';
 import type { Numbered } from './entries.ts';
 
+/** Viewers who are there renew their mark several times in it, in milliseconds. */
+export const WATCH_MS = 10_000;
+
 export interface JournalLimits {
   /** Entries that may wait for a store that is away. */
   readonly pendingEntries: number;

@@ -12,7 +12,7 @@ import {
   type WriteAnswer,
 } from '../store/store.ts';
 import { type Draft, type Numbered, openEntries, sealNumbered } from './entries.ts';
-import type { JournalOptions } from './journal-options.ts';
+import { type JournalOptions, WATCH_MS } from './journal-options.ts';
 
 /**
  * Entries that may wait for a store that is there. More in a burst than people can say in an hour is a fault of the
@@ -21,9 +21,6 @@ import type { JournalOptions } from './journal-options.ts';
 const MAX_BURST = 10_000;
 /** After a failed call, when the store says that it is there: it may have lost one answer only. In milliseconds. */
 const RETRY_MS = 250;
-
-/** Viewers who are there renew their mark several times in it, in milliseconds. */
-export const WATCH_MS = 10_000;
 
 interface Pending<Body> {
   readonly entry: Numbered<Body>;
@@ -118,12 +115,8 @@ export class Journal<Body> {
       return;
     }
     const entry = { ...draft, seq: this.lastSeq + 1 };
-    this.#pending.push({
-      entry,
-      sealed: sealNumbered(this.#options.key, this.#claim.sessionId, entry),
-      ends,
-      watermark,
-    });
+    const sealed = sealNumbered(this.#options.key, this.#claim.sessionId, entry);
+    this.#pending.push({ entry, sealed, ends, watermark });
     this.#pump();
   }
 
@@ -310,7 +303,6 @@ export class Journal<Body> {
 
   /** @returns false when nothing can be committed for now */
   async #settle(answer: WriteAnswer): Promise<boolean> {
-    const { sink } = this.#options;
     switch (answer.kind) {
       case 'ok':
         this.#written(answer);
@@ -330,7 +322,7 @@ export class Journal<Body> {
       case 'conflict':
         // The record is ours and holds what we never wrote: nothing that we would add could be trusted.
         this.close();
-        sink.failed(new GatewayError('internal', 'The session store contradicts the session.'));
+        this.#options.sink.failed(new GatewayError('internal', 'The session store contradicts the session.'));
         return false;
       default:
         return answer satisfies never;

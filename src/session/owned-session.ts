@@ -1,27 +1,17 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { GatewayError } from '../errors.ts';
-import { failpoint } from '../failpoints.ts';
 import { type AudioFormat, frameBytes, samplesToMs } from '../protocol/audio.ts';
 import type { StartRequest } from '../protocol/start-request.ts';
 import { ChunkOrder, type ChunkPosition } from '../resume/chunk-order.ts';
-import type { Numbered } from '../resume/entries.ts';
 import { Journal } from '../resume/journal.ts';
-import { sealPartial } from '../resume/partial-cipher.ts';
 import type { SessionSecrets } from '../resume/tokens.ts';
-import type {
-  Claim,
-  ClaimedSession,
-  ClaimRequest,
-  SessionStop,
-  Update,
-  UpdateAnswer,
-  Watermark,
-} from '../store/store.ts';
+import type { Claim, ClaimedSession, ClaimRequest, SessionStop, Update, Watermark } from '../store/store.ts';
 import { Lingering } from './lingering.ts';
 import type { Durability, OwnedSessionOptions } from './ownership.ts';
-import { Session, type SessionEnd, type SessionOrigin } from './session.ts';
+import { originOf } from './resume-rules.ts';
+import { Session, type SessionEnd } from './session.ts';
+import { SessionOutput } from './session-output.ts';
 import type { EntryBody, SessionView } from './session-view.ts';
-import type { PlacedResult } from './timeline.ts';
 
 /** How long a session that is given up waits for its last entries to be committed, in milliseconds. */
 const LAST_COMMIT_MS = 300;
@@ -41,11 +31,7 @@ export class OwnedSession {
   /** The client knows of the session. */
   #hasStarted: boolean;
   #attempt: number;
-  #view: SessionView | undefined;
-  /** A partial that waits for an entry before it to be committed; a newer one takes its place. */
-  #heldPartial: PlacedResult | undefined;
-  /** Partials that viewers were shown. */
-  #shownPartials = 0;
+  readonly #output: SessionOutput;
   /** Made for the client that is attached; what came of it is not known. */
   #lostClaim: ClaimRequest | undefined;
   #failure: GatewayError | undefined;
@@ -54,11 +40,11 @@ export class OwnedSession {
   readonly #lingering: Lingering;
 
   constructor(options: OwnedSessionOptions, view: SessionView) {
-    const { durability, engine, id, limits, log, metrics, request } = options;
+    const { audience, durability, engine, id, limits, log, metrics, request } = options;
     const claimed = durability?.claimed;
     this.id = id;
     this.#options = options;
-    this.#view = view;
+    this.#output = new SessionOutput({ sessionId: id, audience, durability, journal: () => this.#journal }, view);
     this.#attempt = durability?.attempt ?? 0;
     this.#hasStarted = claimed !== undefined;
     this.#chunks = new ChunkOrder(durability?.next ?? { chunk: 1, offset: 0 });
@@ -85,9 +71,12 @@ export class OwnedSession {
           // A client that resumed has been told by that.
           if (claimed !== undefined) return;
           metrics.sessionsStartedTotal.inc({ protocol: durability === undefined ? '1' : '2' });
-          this.#view?.started(this.epoch, durability?.secrets);
+          this.#output.view?.started(this.epoch, durability?.secrets);
         },
-        result: (result) => this.#result(result),
+        result: (result) => {
+          if (result.isPartial) this.#output.partial(result);
+          else this.#append(result.startSample, result.endSample, { kind: 'final', result });
+        },
         gap: (gap) => this.#append(gap.fromSample, gap.toSample, { kind: 'gap', gap }),
         ended: (end) => this.#ended(end),
       },
@@ -102,13 +91,9 @@ export class OwnedSession {
     return this.#options.request;
   }
 
-  /** Undefined for a session without a journal. */
-  get claim(): Claim | undefined {
-    return this.#journal?.claim;
-  }
-
-  get isResumable(): boolean {
-    return this.#journal !== undefined;
+  /** What makes it outlive its connection; undefined for a session that ends with it. */
+  get journal(): Journal<EntryBody> | undefined {
+    return this.#journal;
   }
 
   get isGone(): boolean {
@@ -197,7 +182,7 @@ export class OwnedSession {
 
   /** Asks the client to go on with another worker. */
   announceDrain(withinMs: number): void {
-    this.#view?.draining(withinMs);
+    this.#output.view?.draining(withinMs);
   }
 
   /**
@@ -226,19 +211,14 @@ export class OwnedSession {
 
   /** The connection is gone. A session that can be resumed waits for its client. */
   detach(view: SessionView): void {
-    if (this.#view !== view) return;
-    this.#view = undefined;
+    if (this.#output.view !== view) return;
+    this.#output.detach();
     if (this.#journal === undefined) {
       this.#session.abort();
       return;
     }
     this.#options.log.info('session waits for its client');
     this.#lingering.begin();
-  }
-
-  /** Ends all writes of this worker to the session, so that a claim does not cross one. */
-  async hold(): Promise<void> {
-    await this.#journal?.hold();
   }
 
   /** Whether a client that presents these may have the session. */
@@ -266,14 +246,14 @@ export class OwnedSession {
    * @param lastSeq number of the last entry that the client has or was given
    */
   reattach(view: SessionView, claim: Claim | undefined, attempt: number, head: number, lastSeq: number): void {
-    const before = this.#view;
+    const before = this.#output.view;
     this.#lingering.end();
     this.#lostClaim = undefined;
     this.#attempt = attempt;
     if (before !== view) before?.takenOver(claim?.epoch ?? this.epoch);
-    this.#view = view;
+    this.#output.attach(view);
     this.#journal?.adopt(claim, head, lastSeq);
-    this.#acknowledge();
+    this.#output.acknowledge();
   }
 
   /** A claim for the client that was attached had no answer. The store may have carried it out, or may do so yet. */
@@ -281,36 +261,11 @@ export class OwnedSession {
     this.#lostClaim = claim;
   }
 
-  /** Goes on as before: the claim that it was held for came to nothing. */
-  release(): void {
-    this.#journal?.release();
-  }
-
-  /** The entries after `seq` that are held here, committed or shown; for a client that comes while the store is away. */
-  entriesAfter(seq: number): Numbered<EntryBody>[] {
-    return this.#journal?.since(seq) ?? [];
-  }
-
-  /** Those of them that are committed: a store may have lost some since. */
-  committedAfter(seq: number): Numbered<EntryBody>[] {
-    return this.#journal?.committedSince(seq) ?? [];
-  }
-
-  /** Number of the last entry that is known to be committed. */
-  get head(): number {
-    return this.#journal?.head ?? 0;
-  }
-
-  /** Number of the last entry, committed or not. */
-  get lastSeq(): number {
-    return this.#journal?.lastSeq ?? 0;
-  }
-
   /** Another claim holds the session: nothing more is said or written here. */
   fence(epoch: number): void {
     if (this.#isGone) return;
     this.#options.log.info({ epoch }, 'session was taken over');
-    this.#view?.takenOver(epoch);
+    this.#output.view?.takenOver(epoch);
     this.#leave('taken_over');
   }
 
@@ -319,24 +274,9 @@ export class OwnedSession {
     return this.#journal?.update(now, this.#watermark());
   }
 
-  /** The store's answer to an update. */
-  updated(update: Update, answer: UpdateAnswer): void {
-    this.#journal?.updated(update, answer);
-  }
-
   /** Makes the session's record anew for a client that is about to be attached, and knows no later owner. */
   async rebuild(): Promise<void> {
     await this.#journal?.rebuild(this.#record()).catch(() => undefined);
-  }
-
-  /** Viewers have come. */
-  watched(): void {
-    this.#journal?.watch();
-  }
-
-  /** The store is there again. */
-  wake(): void {
-    this.#journal?.wake();
   }
 
   #openJournal(durability: Durability): Journal<EntryBody> {
@@ -353,19 +293,19 @@ export class OwnedSession {
       // Four times in the window, so that a lost call or two let nothing expire.
       limits: { ...limits.journal, renewMs: limits.resumeWindowMs / 4 },
       sink: {
-        entry: (entry, durable) => this.#show(entry, durable),
+        entry: (entry, durable) => this.#output.entry(entry, durable),
         published: (entry) => this.#options.audience.entry(this.id, this.epoch, entry),
-        committed: () => this.#acknowledge(),
+        committed: () => this.#output.acknowledge(),
         stopped: (stop, durable) => this.#stopped(stop, durable),
         fenced: (epoch) => this.fence(epoch),
         failed: (error) => {
           log.error({ err: error }, 'journal failed; session ends');
-          this.#view?.failed(error);
+          this.#output.view?.failed(error);
           this.#leave('error');
         },
       },
       // Only while a client is attached, who would know better: a client that has gone elsewhere might not.
-      record: () => this.#view && this.#record(),
+      record: () => this.#output.view && this.#record(),
       reclaim: () => this.#reclaim(),
     });
   }
@@ -385,47 +325,15 @@ export class OwnedSession {
     return durability && { ...durability.record, attempt: this.#attempt };
   }
 
-  #result(result: PlacedResult): void {
-    if (!result.isPartial) this.#append(result.startSample, result.endSample, { kind: 'final', result });
-    else if (this.#journal?.holdsBack) this.#heldPartial = result;
-    else this.#partial(result, this.#journal?.lastShown);
-  }
-
   #append(startSample: number, endSample: number, body: EntryBody): void {
-    this.#heldPartial = undefined;
+    this.#output.dropHeldPartial();
     if (this.#journal === undefined) {
-      this.#view?.entry(body, undefined);
+      this.#output.view?.entry(body, undefined);
       return;
     }
     // A gap is of all channels: nothing may be said about its audio any more.
     const ends = this.#session.ends.map((end) => (body.kind === 'gap' ? Math.max(end, endSample) : end));
     this.#journal.append({ startSample, endSample, body }, ends, this.#watermark());
-  }
-
-  #show({ body, seq }: Numbered<EntryBody>, durable: boolean): void {
-    this.#view?.entry(body, { seq, epoch: this.epoch, durable, replayed: false });
-    const partial = this.#heldPartial;
-    if (partial === undefined || this.#journal?.holdsBack) return;
-    this.#heldPartial = undefined;
-    this.#partial(partial, seq);
-  }
-
-  #partial(result: PlacedResult, afterSeq: number | undefined): void {
-    this.#view?.partial(result, this.epoch, afterSeq);
-    const journal = this.#journal;
-    const key = this.#options.durability?.secrets.journalKey;
-    // Viewers get committed entries only, and what is said after those.
-    if (key === undefined || !journal?.isWatched || afterSeq !== journal.head) return;
-    const sealed = sealPartial(key, this.id, afterSeq, result);
-    this.#options.audience.partial(this.id, { ...sealed, epoch: this.epoch, order: ++this.#shownPartials });
-  }
-
-  #acknowledge(): void {
-    const watermark = this.#journal?.watermark;
-    if (watermark === undefined || this.#view === undefined || !this.#options.durability?.acks) return;
-    failpoint('ack.before');
-    this.#view.acked(watermark);
-    failpoint('ack.after');
   }
 
   /** How far the audio is covered; never beyond what was received, nor before the audio that a resume began with. */
@@ -443,7 +351,7 @@ export class OwnedSession {
       return;
     }
     if (end.error !== undefined && !this.#hasStarted) {
-      this.#view?.failed(end.error);
+      this.#output.view?.failed(end.error);
       this.#forget('error');
       return;
     }
@@ -455,11 +363,7 @@ export class OwnedSession {
 
   #stopped(stop: SessionStop, durable: boolean): void {
     const reason = stop.reason as SessionEnd['reason'];
-    if (durable && this.#journal?.isWatched) this.#options.audience.stopped(this.id);
-    const note = { ...stop, durable, ...(this.#journal && { lastSeq: this.#journal.lastSeq }) };
-    if (this.#failure === undefined) this.#view?.stopped(note);
-    else this.#view?.failed(this.#failure);
-    this.#view = undefined;
+    this.#output.stopped(stop, durable, this.#failure);
     // A stop that waits for the store is kept until it is there, or nobody can come for it any more.
     if (durable) this.#leave(reason);
     else this.#lingering.expire();
@@ -476,19 +380,10 @@ export class OwnedSession {
     if (this.#isGone) return;
     this.#isGone = true;
     this.#lingering.end();
-    this.#view = undefined;
+    this.#output.detach();
     this.#journal?.close();
     this.#session.abort();
     this.#options.onGone(reason);
     this.#gone.resolve();
   }
-}
-
-function originOf(claimed: ClaimedSession, next: ChunkPosition): SessionOrigin {
-  return {
-    // Audio before the watermark is dropped; what lies between it and a later chunk is reported as a gap.
-    position: Math.max(claimed.watermark.offset, next.offset),
-    ends: claimed.ends,
-    finals: claimed.head,
-  };
 }

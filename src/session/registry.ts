@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Engine } from '../engines/engine.ts';
-import { GatewayError } from '../errors.ts';
+import { drainingError, GatewayError } from '../errors.ts';
 import { failpoint } from '../failpoints.ts';
 import type { Logger } from '../log.ts';
 import type { Metrics } from '../metrics/metrics.ts';
@@ -23,7 +23,7 @@ import type { Audience } from './audience.ts';
 import { OwnedSession } from './owned-session.ts';
 import type { Durability, OwnershipLimits } from './ownership.ts';
 import { joined, replay } from './replay.ts';
-import { expired, nextChunk, recordOf, refused, type StoredRequest, withStore } from './resume-rules.ts';
+import { expired, forbidden, nextChunk, recordOf, refused, type StoredRequest, withStore } from './resume-rules.ts';
 import type { EntryBody, SessionView } from './session-view.ts';
 
 /** How often watermarks are committed and fenced owners notice, in milliseconds. One round trip for all sessions. */
@@ -62,14 +62,10 @@ export class SessionRegistry {
   constructor(options: RegistryOptions) {
     this.#options = options;
     options.store.onAvailability((available) => {
-      if (available) for (const session of this.#sessions.values()) session.wake();
+      if (available) for (const session of this.#sessions.values()) session.journal?.wake();
     });
     this.#heartbeat = setInterval(() => void this.#beat(), HEARTBEAT_MS);
     this.#heartbeat.unref();
-  }
-
-  get draining(): boolean {
-    return this.#draining;
   }
 
   /** Sessions that have not ended here. */
@@ -89,7 +85,7 @@ export class SessionRegistry {
     log: Logger,
     makeView: MakeView,
   ): OwnedSession {
-    this.#assertNotDraining();
+    this.assertNotDraining();
     if (terms === undefined) {
       const id = randomUUID();
       const session = this.#add(id, request, undefined, log, makeView(id, request));
@@ -120,7 +116,7 @@ export class SessionRegistry {
     log: Logger,
     makeView: MakeView,
   ): Promise<OwnedSession | undefined> {
-    this.#assertNotDraining();
+    this.assertNotDraining();
     const id = request.sessionId;
     const before = this.#resuming.get(id);
     const turn = (before ?? Promise.resolve()).then(() => this.#resumeInTurn(request, principal, log, makeView));
@@ -135,7 +131,7 @@ export class SessionRegistry {
 
   /** Viewers have come to a session, which may be here. */
   watched(sessionId: string): void {
-    this.#sessions.get(sessionId)?.watched();
+    this.#sessions.get(sessionId)?.journal?.watch();
   }
 
   /** Another worker says that it has claimed a session. */
@@ -157,7 +153,7 @@ export class SessionRegistry {
   async flush(): Promise<void> {
     const sessions = [...this.#sessions.values()];
     const { drainTimeoutMs } = this.#options.limits;
-    const movable = this.#options.isShared ? sessions.filter((session) => session.isResumable) : [];
+    const movable = this.#options.isShared ? sessions.filter((session) => session.journal !== undefined) : [];
     const movingMs = drainTimeoutMs * MOVING_SHARE;
     for (const session of movable) session.announceDrain(movingMs);
     const handOver = async (session: OwnedSession) => {
@@ -183,8 +179,9 @@ export class SessionRegistry {
     clearInterval(this.#heartbeat);
   }
 
-  #assertNotDraining(): void {
-    if (this.#draining) throw new GatewayError('draining', 'This gateway is shutting down; connect again.');
+  /** @throws GatewayError `draining` once this gateway takes nobody any more */
+  assertNotDraining(): void {
+    if (this.#draining) throw drainingError();
   }
 
   #add(
@@ -239,29 +236,26 @@ export class SessionRegistry {
     // Nothing else ever was a session.
     if (!isSessionId(request.sessionId)) throw expired();
     const secrets = secretsOf(request.sessionId, request.resumeToken);
-    if (secrets === undefined)
-      throw new GatewayError('forbidden', 'resume_transcription: not the token of this session.');
     const local = this.#sessions.get(request.sessionId);
-    if (local !== undefined && !local.belongsTo(secrets, principal)) {
-      throw new GatewayError('forbidden', 'resume_transcription: not the token of this session.');
-    }
+    if (secrets === undefined || local?.belongsTo(secrets, principal) === false) throw forbidden();
     if (local !== undefined && request.attempt <= local.attempt) throw refused(local.attempt);
     // What the client does not hold any more never comes: the stream here cannot be gone on with.
     // One that was passed over has nothing to hand over: the claim will show it that.
     const skips = local !== undefined && request.oldest.offset > local.next.offset;
     if (skips && request.epoch <= local.epoch) await this.#handOver(local);
-    await local?.hold();
+    await local?.journal?.hold();
     const claim = this.#claimOf(request, secrets, principal);
     try {
       return this.#goOn(await this.#claim(claim, local), secrets, request, principal, log, makeView);
     } catch (error) {
-      local?.release();
+      local?.journal?.release();
       const isAway = error instanceof GatewayError && error.code === 'store_unavailable';
       // The present owner alone may attach a client without the store, and only one that knows no later owner.
       if (!isAway || local === undefined || local.isGone || local.epoch < request.epoch) throw error;
       const view = makeView(request.sessionId, local.request);
-      const missed = local.entriesAfter(request.lastSeq);
-      const { epoch, lastSeq } = local;
+      const missed = local.journal?.since(request.lastSeq) ?? [];
+      const { epoch } = local;
+      const lastSeq = local.journal?.lastSeq ?? 0;
       replay(view, { entries: missed, lastSeq, trimmedEnd: undefined }, request, { epoch, durable: false });
       view.resumed(epoch, local.next, missed.length);
       local.reattach(view, undefined, request.attempt, 0, lastSeq);
@@ -310,7 +304,7 @@ export class SessionRegistry {
         case 'unknown':
           throw expired();
         case 'forbidden':
-          throw new GatewayError('forbidden', 'resume_transcription: not the token of this session.');
+          throw forbidden();
         case 'stale_attempt':
           throw refused(answer.attempt);
         default:
@@ -336,11 +330,11 @@ export class SessionRegistry {
     const local = this.#sessions.get(sessionId);
     if (local?.isContinuedBy(claimed)) {
       // What a store has lost its owner may still have.
-      const missed = joined(recorded, local.committedAfter(head));
+      const missed = joined(recorded, local.journal?.committedSince(head) ?? []);
       const isRecorded = missed[0] === recorded[0];
       const all = {
         entries: missed,
-        lastSeq: Math.max(head, local.head),
+        lastSeq: Math.max(head, local.journal?.head ?? 0),
         trimmedEnd: isRecorded ? trimmedEnd : undefined,
       };
       replay(view, all, request, { epoch, durable: true });
@@ -386,7 +380,7 @@ export class SessionRegistry {
       const answers = due.length === 0 ? [] : await this.#options.store.update(due.map(({ update }) => update));
       for (const [index, { session, update }] of due.entries()) {
         const answer = answers[index];
-        if (answer !== undefined) session.updated(update, answer);
+        if (answer !== undefined) session.journal?.updated(update, answer);
       }
     } catch (error) {
       if (!(error instanceof StoreUnavailableError)) throw error;

@@ -4,6 +4,7 @@ import type { StartRequest } from '../protocol/start-request.ts';
 import type { ChunkPosition } from '../resume/chunk-order.ts';
 import type { SessionSecrets } from '../resume/tokens.ts';
 import { type ClaimedSession, StoreUnavailableError } from '../store/store.ts';
+import type { SessionOrigin } from './session.ts';
 
 /** Suggested to clients that the store's absence refuses. */
 const STORE_RETRY_AFTER_MS = 2_000;
@@ -23,6 +24,20 @@ export function nextChunk({ watermark }: ClaimedSession, { oldest }: ResumeReque
   if (watermark.chunk === undefined || watermark.chunkEnd === undefined) return oldest;
   if (oldest.chunk > watermark.chunk + 1) return oldest;
   return { chunk: watermark.chunk + 1, offset: watermark.chunkEnd };
+}
+
+/** Where a session goes on that another worker had. */
+export function originOf(claimed: ClaimedSession, next: ChunkPosition): SessionOrigin {
+  return {
+    // Audio before the watermark is dropped; what lies between it and a later chunk is reported as a gap.
+    position: Math.max(claimed.watermark.offset, next.offset),
+    ends: claimed.ends,
+    finals: claimed.head,
+  };
+}
+
+export function forbidden(): GatewayError {
+  return new GatewayError('forbidden', 'resume_transcription: not the token of this session.');
 }
 
 export function expired(): GatewayError {

@@ -1,5 +1,5 @@
 import type { Engine, EngineStream } from '../engines/engine.ts';
-import { GatewayError, toGatewayError } from '../errors.ts';
+import { drainingError, GatewayError, toGatewayError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import { type AudioFormat, BYTES_PER_SAMPLE, msToSamples, samplesToMs } from '../protocol/audio.ts';
@@ -189,7 +189,7 @@ export class Session {
       this.#end({ reason: this.#stopReason ?? 'client_stop' });
     } catch (error) {
       if (this.#gaveUp && this.#state !== 'starting') this.#end({ reason: this.#stopReason ?? 'draining' });
-      else if (this.#gaveUp) this.#fail(new GatewayError('draining', 'This gateway is shutting down; connect again.'));
+      else if (this.#gaveUp) this.#fail(drainingError());
       else if (this.#aborted.signal.aborted) this.#end({ reason: 'disconnected' });
       else this.#fail(toGatewayError(error));
     }

@@ -160,7 +160,7 @@ export class Connection {
     const { registry, socket, viewers } = this.#options;
     const request = parseWatch(data);
     const { sessionId } = request;
-    if (registry.draining) throw new GatewayError('draining', 'This gateway is shutting down; connect again.');
+    registry.assertNotDraining();
     // Who watches again has lost its place.
     this.#watches.get(sessionId)?.();
     this.#watches.delete(sessionId);

@@ -5,7 +5,7 @@ import type { Metrics } from '../metrics/metrics.ts';
 import type { ClientToServerEvents, ResultEvent, ServerToClientEvents } from '../protocol/events.ts';
 import type { StartRequest } from '../protocol/start-request.ts';
 import { type Numbered, openEntries } from '../resume/entries.ts';
-import { WATCH_MS } from '../resume/journal.ts';
+import { WATCH_MS } from '../resume/journal-options.ts';
 import { openPartial } from '../resume/partial-cipher.ts';
 import type { WatchSecrets } from '../resume/tokens.ts';
 import type { ShownPartial } from '../session/audience.ts';
