@@ -1,17 +1,10 @@
-import { afterAll, beforeAll, describe, it } from 'vitest';
-import { NO_REDIS, RedisServer } from '../support/redis.ts';
-import { expectWhole } from '../support/whole.ts';
+import { it } from 'vitest';
+import { describeCluster, expectWhole } from '../support/whole.ts';
 
-describe.skipIf(NO_REDIS)('coded audio through a cluster of gateways and one Redis', { timeout: 120_000 }, () => {
-  let redis: RedisServer;
-  beforeAll(async () => {
-    redis = await RedisServer.start();
-  });
-  afterAll(() => redis.stop());
-
+describeCluster((redis) => {
   it('is whole when owners are killed at random moments, and within commits, acknowledgements, claims and replays', async () => {
     await expectWhole({
-      redis,
+      redis: redis(),
       kills: 2,
       deaths: 5,
       sessions: 2,

@@ -1,19 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { NO_REDIS, RedisServer } from '../support/redis.ts';
+import { expect, it } from 'vitest';
 import type { Strike } from '../support/takeover.ts';
-import { expectWhole } from '../support/whole.ts';
+import { describeCluster, expectWhole } from '../support/whole.ts';
 
 /** How long a strike that passes lasts, in milliseconds: longer than a client waits for a connection that is silent. */
 const STRIKE_MS = 4_000;
 
-describe.skipIf(NO_REDIS)('coded audio through a cluster of gateways and one Redis', { timeout: 120_000 }, () => {
-  let redis: RedisServer;
-  beforeAll(async () => {
-    redis = await RedisServer.start();
-  });
-  afterAll(() => redis.stop());
-
+describeCluster((redis) => {
   it.each<[string, Strike]>([
     ['the network is cut', async (pods) => pods.cut()],
     ['connections carry nothing any more and nobody is told', async (pods) => pods.swallow()],
@@ -35,6 +28,6 @@ describe.skipIf(NO_REDIS)('coded audio through a cluster of gateways and one Red
       },
     ],
   ])('is whole when %s', async (_name, strike) => {
-    await expectWhole({ redis, kills: 1, sessions: 2, seed: 5, strike });
+    await expectWhole({ redis: redis(), kills: 1, sessions: 2, seed: 5, strike });
   });
 });

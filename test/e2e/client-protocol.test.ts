@@ -222,16 +222,24 @@ describe('resume', () => {
   });
 });
 
+/** A server that loses every chunk from the twelfth on until the session is resumed. */
+function losingChunks() {
+  let isCut = false;
+  const server = {
+    chunks: 0,
+    fault: ((moment) => {
+      if (moment === 'resume') isCut = false;
+      if (moment === 'chunk' && ++server.chunks === 12) isCut = true;
+      return moment === 'chunk' && isCut ? 'lose' : undefined;
+    }) satisfies ModelOptions['fault'],
+  };
+  return server;
+}
+
 describe('a connection that is open at one end only', () => {
   it('is left when chunks get no reply', async () => {
-    let isCut = false;
-    let chunks = 0;
-    const fault: ModelOptions['fault'] = (moment) => {
-      if (moment === 'resume') isCut = false;
-      if (moment === 'chunk' && ++chunks === 12) isCut = true;
-      return moment === 'chunk' && isCut ? 'lose' : undefined;
-    };
-    const { client, entries, retries } = await serverAndClient({ fault }, { unresponsiveMs: 200 });
+    const server = losingChunks();
+    const { client, entries, retries } = await serverAndClient({ fault: server.fault }, { unresponsiveMs: 200 });
     const audio = speech(12, 6);
     await client.start();
     await speak(client, audio.pcm);
@@ -241,20 +249,14 @@ describe('a connection that is open at one end only', () => {
   });
 
   it('is left when a chunk is asked for again and again and never taken', async () => {
-    let isCut = false;
-    let chunks = 0;
-    const fault: ModelOptions['fault'] = (moment) => {
-      if (moment === 'resume') isCut = false;
-      if (moment === 'chunk' && ++chunks === 12) isCut = true;
-      return moment === 'chunk' && isCut ? 'lose' : undefined;
-    };
-    const { client, entries, retries } = await serverAndClient({ fault });
+    const server = losingChunks();
+    const { client, entries, retries } = await serverAndClient({ fault: server.fault });
     const audio = speech(12, 6);
     await client.start();
     await speak(client, audio.pcm);
     await expect(client.stop()).resolves.toMatchObject({ sessions: 1, gaps: 0 });
     expect(retries.map(({ error }) => error.code)).toEqual(['internal']);
-    expect(chunks).toBeLessThan(500);
+    expect(server.chunks).toBeLessThan(500);
     expect(isClean(accountOf(audio, entries))).toBe(true);
   });
 });

@@ -1,5 +1,6 @@
-import { expect } from 'vitest';
+import { afterAll, beforeAll, expect } from 'vitest';
 import { formatAccount, isClean } from './reconcile.ts';
+import { describeWithRedis, RedisServer } from './redis.ts';
 import { type TakeoverOptions, type TakeoverReport, takeover } from './takeover.ts';
 
 /** Two gateways under strikes: prints each client's account, and expects that nothing is lost, doubled or out of order. */
@@ -12,4 +13,16 @@ export async function expectWhole(options: Omit<TakeoverOptions, 'pods'>): Promi
   }
   expect(report.disorders).toEqual([]);
   return report;
+}
+
+/** A suite about gateways that share one Redis, which it is given as a function because it starts before the tests. */
+export function describeCluster(suite: (redis: () => RedisServer) => void): void {
+  describeWithRedis('coded audio through a cluster of gateways and one Redis', () => {
+    let server: RedisServer;
+    beforeAll(async () => {
+      server = await RedisServer.start();
+    });
+    afterAll(() => server.stop());
+    suite(() => server);
+  });
 }
