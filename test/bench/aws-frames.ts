@@ -22,6 +22,7 @@ import {
   TranscribeStreamingClient,
 } from '@aws-sdk/client-transcribe-streaming';
 import { fastFramePath } from '../../src/engines/aws/frames/frame-path.ts';
+import { quantile } from '../support/quantile.ts';
 
 const CHUNK_BYTES = 3200;
 const CHUNK_MS = 100;
@@ -361,11 +362,7 @@ async function measureInChild(job: Job): Promise<Measured> {
 }
 
 function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
-}
-
-function quantile(values: readonly number[], share: number): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(share * (values.length - 1))] ?? Number.NaN;
+  return quantile(values, 0.5) ?? Number.NaN;
 }
 
 interface Row {
@@ -384,8 +381,8 @@ function rowOf(all: readonly Measured[], streams: number): Row {
     cpu: median(all.map((one) => one.cpuUs / 1000 / ((one.chunks * CHUNK_MS) / 1000))),
     residentKb: median(all.map((one) => one.residentBytes / 1024 / streams)),
     liveKb: median(all.map((one) => one.liveBytes / 1024 / streams)),
-    p50: quantile(latencies, 0.5),
-    p95: quantile(latencies, 0.95),
+    p50: median(latencies),
+    p95: quantile(latencies, 0.95) ?? Number.NaN,
   };
 }
 

@@ -16,6 +16,7 @@ import { type CodedAudio, codedAudio } from '../support/coded-audio.ts';
 import type { CodedSocket } from '../support/coded-speaker.ts';
 import { cli, killAll, serveGateway } from '../support/process.ts';
 import { cpuSecondsOf, residentBytesOf, slopeOf } from '../support/process-usage.ts';
+import { quantile } from '../support/quantile.ts';
 import { isClean, reconcile } from '../support/reconcile.ts';
 import { delayUntil, waitUntil } from '../support/timing.ts';
 import { TranscriptCheck } from '../support/transcript-check.ts';
@@ -167,12 +168,11 @@ function watch(pid: number, adminUrl: string): { readonly samples: readonly Samp
 }
 
 function row(name: string, numbers: readonly number[]): string {
-  const sorted = numbers.toSorted((a, b) => a - b);
   const at = (share: number) => {
-    const number = sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)];
+    const number = quantile(numbers, share);
     return (number === undefined ? '–' : number.toFixed(0)).padStart(8);
   };
-  return `${name.padEnd(44)}${String(sorted.length).padStart(8)}${at(0.5)}${at(0.95)}${at(1)}`;
+  return `${name.padEnd(44)}${String(numbers.length).padStart(8)}${at(0.5)}${at(0.95)}${at(1)}`;
 }
 
 /** @returns whether memory is flat */

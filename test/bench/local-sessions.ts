@@ -21,6 +21,7 @@ import type {
 } from '../../src/protocol/events.ts';
 import { readSpeechSample } from '../../src/speech-sample.ts';
 import { childrenOf, killAll, serveGateway } from '../support/process.ts';
+import { quantile } from '../support/quantile.ts';
 
 const CHUNK_MS = 100;
 /** For the session to open, and again for its last finals; a gateway that is slower is reported, not waited for. */
@@ -128,12 +129,11 @@ function cpuSeconds(pid: number): number | undefined {
 }
 
 function row(name: string, values: readonly number[]): string {
-  const sorted = values.toSorted((a, b) => a - b);
   const at = (share: number) => {
-    const value = sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)];
+    const value = quantile(values, share);
     return (value === undefined ? '–' : value.toFixed(0)).padStart(8);
   };
-  return `${name.padEnd(44)}${String(sorted.length).padStart(6)}${at(0.5)}${at(0.95)}${at(1)}`;
+  return `${name.padEnd(44)}${String(values.length).padStart(6)}${at(0.5)}${at(0.95)}${at(1)}`;
 }
 
 function print(all: readonly Measured[], seconds: number, cpu: number | undefined): void {

@@ -14,6 +14,7 @@ import { RedisStore } from '../../src/store/redis.ts';
 import { RedisLink, type ScriptRunner } from '../../src/store/redis-link.ts';
 import type { Claim, JournalEntry, Store, StoreBounds, WriteAnswer } from '../../src/store/store.ts';
 import { claimOf, entryOptions, newSession, resume, SILENT, snapshot } from '../contract/store-sessions.ts';
+import { quantile } from '../support/quantile.ts';
 import { RedisServer } from '../support/redis.ts';
 
 const [sessions = 100, seconds = 10, calls = 2_000] = process.argv.slice(2).map(Number);
@@ -162,15 +163,15 @@ async function worker(): Promise<void> {
   const elapsed = (performance.now() - began) / 1_000;
   const sessionSeconds = sessions * seconds;
   const { system, user } = process.cpuUsage(own);
-  latencies.sort((a, b) => a - b);
-  const quantile = (share: number) =>
-    latencies[Math.min(latencies.length - 1, Math.floor(share * latencies.length))] ?? 0;
   console.log(`\n${sessions} sessions for ${elapsed.toFixed(1)} s: ${finals} finals, ${seconds} updates of all`);
   row('calls per session-second', (counted.calls / sessionSeconds).toFixed(3));
   row('round trips per session-second', (counted.roundTrips / sessionSeconds).toFixed(3));
   row('µs per session-second here', (system + user) / sessionSeconds);
   row('µs per session-second in Redis', (((await redisCpu()) - redis) * 1_000_000) / sessionSeconds);
-  row('answer in ms: median, 99%, most', ...[0.5, 0.99, 1].map((share) => quantile(share).toFixed(2)));
+  row(
+    'answer in ms: median, 99%, most',
+    ...[0.5, 0.99, 1].map((share) => (quantile(latencies, share) ?? 0).toFixed(2)),
+  );
 }
 
 function updateOf(claim: Claim | undefined, offset: number) {

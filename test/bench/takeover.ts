@@ -3,6 +3,7 @@
  * `npm run bench:takeover -- --kills 50 --sessions 3 --failpoints commit.after=0.02`.
  */
 import { parseArgs } from 'node:util';
+import { quantile } from '../support/quantile.ts';
 import { formatAccount, isClean } from '../support/reconcile.ts';
 import { RedisServer } from '../support/redis.ts';
 import { takeover } from '../support/takeover.ts';
@@ -30,8 +31,7 @@ await redis.stop();
 
 for (const account of report.accounts) console.log(formatAccount(account));
 for (const disorder of report.disorders) console.log(`disorder: ${disorder}`);
-const pauses = report.pausesMs.toSorted((a, b) => a - b);
-const at = (share: number) => Math.round(pauses[Math.min(pauses.length - 1, Math.floor(share * pauses.length))] ?? 0);
+const at = (share: number) => Math.round(quantile(report.pausesMs, share) ?? 0);
 console.log(
   `${values.kills} kills, ${report.deaths} deaths, ${report.gaps} gaps, ${report.sessions} sessions for ${values.sessions} clients`,
 );

@@ -13,6 +13,7 @@ import { performance } from 'node:perf_hooks';
 import { io, type Socket } from 'socket.io-client';
 import { killAll, serveGateway } from '../support/process.ts';
 import { cpuSecondsOf } from '../support/process-usage.ts';
+import { quantile } from '../support/quantile.ts';
 import { RedisServer } from '../support/redis.ts';
 import { delayUntil } from '../support/timing.ts';
 
@@ -76,10 +77,8 @@ async function watchers(): Promise<void> {
 }
 
 function row(what: string, values: readonly number[]): void {
-  const sorted = values.toSorted((a, b) => a - b);
-  const at = (share: number) =>
-    (sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? 0).toFixed(1);
-  console.log(`${what.padEnd(44)} ${String(sorted.length).padStart(7)} ${at(0.5)} / ${at(0.95)} / ${at(1)} ms`);
+  const at = (share: number) => (quantile(values, share) ?? 0).toFixed(1);
+  console.log(`${what.padEnd(44)} ${String(values.length).padStart(7)} ${at(0.5)} / ${at(0.95)} / ${at(1)} ms`);
 }
 
 async function bench(count: number, seconds: number): Promise<number> {
