@@ -22,8 +22,6 @@ import { Sessions } from './sessions.ts';
 
 /** Reasons of an end that is the session's and not the transcription's. */
 const UNWANTED_ENDS = new Set(['draining', 'error']);
-/** Share of the time for leaving a draining gateway in which it is left; the rest is for the connection to another. */
-const LEAVE_WITHIN = 0.8;
 
 interface ConductorOutput extends SessionOutput {
   phase(phase: Phase): void;
@@ -218,8 +216,8 @@ export class Conductor {
   }
 
   #announce(session: ClientSession, event: StartedEvent | ResumedEvent, resumed = false): void {
-    const { engine, language_code: languageCode }: Partial<StartedEvent> = event;
-    this.#options.output.session({ id: session.id, resumed, languageCode, engine });
+    const { engine, language_code: languageCode, watch_token: watchToken }: Partial<StartedEvent> = event;
+    this.#options.output.session({ id: session.id, watchToken, resumed, languageCode, engine });
   }
 
   #goLive(from: number): void {
@@ -263,8 +261,7 @@ export class Conductor {
   #draining(event: DrainingEvent): void {
     // Without resume it is better to stay: the server sends the last finals itself.
     if (this.#sessions.current?.resumable !== true) return;
-    const within = Math.max(0, event.reconnect_within_ms * LEAVE_WITHIN);
-    this.#line.moveWithin(Math.min(within, event.jitter_ms ?? within));
+    this.#line.leave(event);
   }
 
   #takenOver(event: TakenOverEvent): void {

@@ -1,16 +1,16 @@
 import type { TranscriptionError } from './errors.ts';
 import { Link, type LinkEvents } from './link.ts';
-import type { Settings } from './options.ts';
+import type { LineSettings } from './options.ts';
 import { Tokens } from './tokens.ts';
 
 /** Makes connections, one at a time. */
 export class Dialer {
-  readonly #settings: Settings;
+  readonly #settings: LineSettings;
   readonly #tokens: Tokens;
   #link: Link | undefined;
   #calls = 0;
 
-  constructor(settings: Settings) {
+  constructor(settings: LineSettings) {
     this.#settings = settings;
     this.#tokens = new Tokens(settings.token);
   }

@@ -1,5 +1,8 @@
 import { TranscriptionError } from './errors.ts';
 
+/** Entries that a reader of the library may leave unread. */
+export const READER_LIMIT = 10_000;
+
 interface Waiting<T> {
   resolve(result: IteratorResult<T, undefined>): void;
   reject(error: unknown): void;

@@ -119,6 +119,8 @@ export interface Retry {
 export interface SessionInfo {
   /** What the gateway's log calls it; undefined where the gateway does not say. */
   readonly id: string | undefined;
+  /** For those who may read along with `createWatch`; undefined after a resume and where the gateway does not say. */
+  readonly watchToken: string | undefined;
   /** `false`: a new one, the first or because the one before was gone. */
   readonly resumed: boolean;
   /** Undefined where the engine identifies it. */

@@ -23,3 +23,4 @@ export type {
 } from './events.ts';
 export type { TranscriptionOptions } from './options.ts';
 export { createTranscription, Transcription } from './transcription.ts';
+export { createWatch, Watch, type WatchEvents, type WatchOptions, type WatchState } from './watch.ts';

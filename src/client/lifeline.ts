@@ -1,8 +1,12 @@
+import type { DrainingEvent } from '../protocol/events.ts';
 import { Dialer } from './dialer.ts';
 import type { TranscriptionError } from './errors.ts';
 import type { Link, LinkEvents } from './link.ts';
-import type { Settings } from './options.ts';
+import type { LineSettings } from './options.ts';
 import { Patience } from './patience.ts';
+
+/** Share of the time for leaving a draining gateway in which it is left; the rest is for the connection to another. */
+const LEAVE_WITHIN = 0.8;
 
 /**
  * - `idle`: nothing was begun.
@@ -31,7 +35,7 @@ export class Lifeline {
   #phase: Phase = 'idle';
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(settings: Settings, events: LifelineEvents) {
+  constructor(settings: LineSettings, events: LifelineEvents) {
     this.#events = events;
     this.#dialer = new Dialer(settings);
     this.#patience = new Patience(settings.backoff);
@@ -52,10 +56,11 @@ export class Lifeline {
     this.#dialer.dial(this.#events.link());
   }
 
-  /** Lets the connection go and makes another within a time, in milliseconds, at a random moment. */
-  moveWithin(ms: number): void {
+  /** The gateway drains: makes another connection, at a random moment of the time that there is for it. */
+  leave({ jitter_ms: jitterMs, reconnect_within_ms: withinMs }: DrainingEvent): void {
+    const longest = Math.max(0, withinMs * LEAVE_WITHIN);
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.connect(), Math.random() * ms);
+    this.#timer = setTimeout(() => this.connect(), Math.random() * Math.min(longest, jitterMs ?? longest));
   }
 
   /** Lets the connection go and makes another after a wait. Returns the milliseconds; undefined when it is time to give up. */

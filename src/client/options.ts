@@ -10,7 +10,8 @@ export type SocketChoices = Partial<
   Omit<ManagerOptions & SocketOptions, 'auth' | 'autoConnect' | 'forceNew' | 'reconnection'>
 >;
 
-export interface TranscriptionOptions {
+/** How to reach the gateway, for transcriptions and watches alike. */
+export interface LineOptions {
   /** The gateway, such as `https://speech.example.com`. */
   readonly url: string;
   /**
@@ -18,7 +19,14 @@ export interface TranscriptionOptions {
    * says `unauthorized`, so it should not answer from a cache for ever.
    */
   readonly token?: string | (() => string | Promise<string>);
+  readonly backoff?: BackoffOptions;
+  /** Longest silence of the gateway while it owes an answer before the connection counts as dead, in milliseconds. */
+  readonly unresponsiveMs?: number;
+  /** For `socket.io-client`. The default transport is WebSocket alone, which needs no sticky load balancer. */
+  readonly socket?: SocketChoices;
+}
 
+export interface TranscriptionOptions extends LineOptions {
   /** BCP 47 tag; the gateway's default is `en-US`. Not with `identifyLanguage`. */
   readonly language?: string;
   /** Let the engine find out the language: once (`true` or `'one'`) or all along (`'several'`). */
@@ -50,16 +58,11 @@ export interface TranscriptionOptions {
 
   /** What is kept for a resume at most; default 10 MB and 5 minutes. Beyond it the oldest is dropped (`overflow`). */
   readonly keep?: { readonly bytes?: number; readonly ageMs?: number };
-  readonly backoff?: BackoffOptions;
   /**
    * `true`: no other device can hold the resume token of this transcription, so that a `taken_over` can only come from
    * our own lost connection and the session is claimed back. Default `false`: a `taken_over` is final.
    */
   readonly exclusive?: boolean;
-  /** Longest silence of the gateway while it owes an answer before the connection counts as dead, in milliseconds. */
-  readonly unresponsiveMs?: number;
-  /** For `socket.io-client`. The default transport is WebSocket alone, which needs no sticky load balancer. */
-  readonly socket?: SocketChoices;
   /** Source of random bytes, where the platform has no `crypto.getRandomValues`. */
   readonly random?: RandomSource;
 }
@@ -69,30 +72,34 @@ const KEEP: RingBounds = { bytes: 10_000_000, ageMs: 300_000 };
 const UNRESPONSIVE_MS = 15_000;
 
 /** Options with their defaults. */
-export interface Settings {
+export interface LineSettings {
   readonly url: string;
-  readonly token: TranscriptionOptions['token'];
-  readonly start: StartOptions;
-  readonly format: { readonly sampleRate: number; readonly channels: 1 | 2 };
-  readonly keep: RingBounds;
+  readonly token: LineOptions['token'];
   readonly backoff: BackoffOptions;
-  readonly exclusive: boolean;
   readonly unresponsiveMs: number;
   readonly socket: SocketChoices;
 }
 
+export interface Settings extends LineSettings {
+  readonly start: StartOptions;
+  readonly format: { readonly sampleRate: number; readonly channels: 1 | 2 };
+  readonly keep: RingBounds;
+  readonly exclusive: boolean;
+}
+
+export function lineSettingsOf(options: LineOptions): LineSettings {
+  const { backoff = {}, socket = {}, token, unresponsiveMs = UNRESPONSIVE_MS, url } = options;
+  return { url, token, backoff, unresponsiveMs, socket };
+}
+
 export function settingsOf(options: TranscriptionOptions): Settings {
-  const { backoff = {}, channels = 1, exclusive = false, keep, sampleRate = SAMPLE_RATE, socket = {}, token } = options;
+  const { channels = 1, exclusive = false, keep, sampleRate = SAMPLE_RATE } = options;
   return {
-    url: options.url,
-    token,
+    ...lineSettingsOf(options),
     start: startOptions(options),
     format: { sampleRate, channels },
     keep: { ...KEEP, ...keep },
-    backoff,
     exclusive,
-    unresponsiveMs: options.unresponsiveMs ?? UNRESPONSIVE_MS,
-    socket,
   };
 }
 

@@ -10,13 +10,15 @@ export interface SessionBase {
   readonly entries: number;
 }
 
+type WireRange = Pick<ResultEvent, 'start_sample' | 'end_sample' | 'start_ms' | 'end_ms'>;
+
 /** Moves the numbers and positions of one session of the gateway to those of the whole transcription, and back. */
 export class Timeline {
   readonly base: SessionBase;
-  readonly #sampleRate: number;
+  readonly #sampleRate: number | undefined;
 
-  /** @param sampleRate hertz */
-  constructor(base: SessionBase, sampleRate: number) {
+  /** @param sampleRate hertz; undefined where it is not known, for a session that begins at zero */
+  constructor(base: SessionBase, sampleRate: number | undefined) {
     this.base = base;
     this.#sampleRate = sampleRate;
   }
@@ -46,7 +48,7 @@ export class Timeline {
     return {
       kind: 'gap',
       seq: this.base.entries + seq,
-      ...gapRange(this.base.samples + event.from_sample, this.base.samples + event.to_sample, this.#sampleRate),
+      ...this.#gapPositions(event),
       reason: event.reason,
       replayed: event.replayed === true,
     };
@@ -56,7 +58,7 @@ export class Timeline {
     return {
       text: event.text,
       resultId: event.result_id,
-      ...this.#positions({ start_sample: event.start_sample ?? 0, end_sample: event.end_sample ?? 0 }),
+      ...this.#positions(event),
       ...given({
         languageCode: event.language_code,
         languageScores: event.language_scores?.map(({ language_code, score }) => ({
@@ -83,15 +85,21 @@ export class Timeline {
     return { category, type, content, ...this.#positions(entity), ...given({ confidence }) };
   }
 
-  #positions(range: { readonly start_sample: number; readonly end_sample: number }) {
-    const startSample = this.base.samples + range.start_sample;
-    const endSample = this.base.samples + range.end_sample;
-    return {
-      startSample,
-      endSample,
-      startMs: samplesToMs(startSample, this.#sampleRate),
-      endMs: samplesToMs(endSample, this.#sampleRate),
-    };
+  #positions({ end_ms, end_sample = 0, start_ms, start_sample = 0 }: WireRange) {
+    const startSample = this.base.samples + start_sample;
+    const endSample = this.base.samples + end_sample;
+    return { startSample, endSample, startMs: this.#ms(startSample, start_ms), endMs: this.#ms(endSample, end_ms) };
+  }
+
+  #gapPositions({ from_ms, from_sample, to_ms, to_sample }: GapEvent) {
+    const fromSample = this.base.samples + from_sample;
+    const toSample = this.base.samples + to_sample;
+    return { fromSample, toSample, fromMs: this.#ms(fromSample, from_ms), toMs: this.#ms(toSample, to_ms) };
+  }
+
+  /** @param said the session's own figure, which counts from the session's beginning */
+  #ms(sample: number, said = 0): number {
+    return this.#sampleRate === undefined ? said : samplesToMs(sample, this.#sampleRate);
   }
 }
 

@@ -5,17 +5,15 @@ import { now } from './clock.ts';
 import { Conductor } from './conductor.ts';
 import { Coverage } from './coverage.ts';
 import { Emitter } from './emitter.ts';
-import { EntryReader } from './entry-reader.ts';
+import { EntryReader, READER_LIMIT } from './entry-reader.ts';
 import { TranscriptionError } from './errors.ts';
 import type { Entry, Summary, TranscriptionEvents, TranscriptionState } from './events.ts';
 import type { Phase } from './lifeline.ts';
 import { type Settings, settingsOf, type TranscriptionOptions } from './options.ts';
+import { promiseParts } from './promise-parts.ts';
 import { randomKey } from './random.ts';
 import { AudioRing } from './ring.ts';
 import { gapRange } from './timeline.ts';
-
-/** Entries that a reader may leave unread. */
-const READER_LIMIT = 10_000;
 
 /**
  * One transcription, from `start` to `stop`, over as many connections and sessions of the gateway as it takes.
@@ -244,18 +242,6 @@ export class Transcription extends Emitter<TranscriptionEvents> implements Async
 /** Makes a transcription; nothing happens until `start`. See `Transcription`. */
 export function createTranscription(options: TranscriptionOptions): Transcription {
   return new Transcription(options);
-}
-
-/** A promise whose rejection nobody has to handle: the `error` event tells the same. */
-function promiseParts<T>() {
-  let resolve: (value: T) => void = () => undefined;
-  let reject: (error: unknown) => void = () => undefined;
-  const promise = new Promise<T>((onResolve, onReject) => {
-    resolve = onResolve;
-    reject = onReject;
-  });
-  promise.catch(() => undefined);
-  return { promise, resolve, reject };
 }
 
 /** Listens where the platform can tell that the network is back. Returns a function that ends it. */

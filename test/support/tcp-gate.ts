@@ -5,11 +5,14 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 export class TcpGate {
   readonly #server: Server;
   readonly #links = new Map<Socket, Socket>();
+  #target: number;
   #open = true;
   #answers = true;
+  #holds = false;
 
   private constructor(target: number) {
-    this.#server = createServer((socket) => this.#forward(socket, target));
+    this.#target = target;
+    this.#server = createServer((socket) => this.#forward(socket));
   }
 
   /** @param target port of 127.0.0.1 */
@@ -26,10 +29,7 @@ export class TcpGate {
   /** Cuts every connection and takes no other. */
   shut(): void {
     this.#open = false;
-    for (const [socket, upstream] of this.#links) {
-      socket.destroy();
-      upstream.destroy();
-    }
+    for (const side of this.#sides()) side.destroy();
   }
 
   /** What is asked gets through from now on, and its answers are lost. */
@@ -37,10 +37,26 @@ export class TcpGate {
     this.#answers = false;
   }
 
-  /** Undoes `shut` and, for new connections, `swallowAnswers`. */
+  /** New connections go to another port from now on. */
+  leadTo(target: number): void {
+    this.#target = target;
+  }
+
+  /**
+   * Nothing gets through from now on, and neither side hears that. What was under way is not lost: it arrives when the
+   * gate is opened, also if its sender has given the connection up by then, as with packets that are sent again.
+   */
+  blackHole(): void {
+    this.#holds = true;
+    for (const side of this.#sides()) side.pause();
+  }
+
+  /** Undoes `shut`, `blackHole` and, for new connections, `swallowAnswers`. */
   open(): void {
     this.#open = true;
     this.#answers = true;
+    this.#holds = false;
+    for (const side of this.#sides()) side.resume();
   }
 
   close(): void {
@@ -48,16 +64,20 @@ export class TcpGate {
     this.#server.close();
   }
 
-  #forward(socket: Socket, target: number): void {
+  #sides(): Socket[] {
+    return [...this.#links].flat();
+  }
+
+  #forward(socket: Socket): void {
     socket.on('error', () => undefined);
     if (!this.#open) {
       socket.destroy();
       return;
     }
-    const upstream = connect(target, '127.0.0.1');
+    const upstream = connect(this.#target, '127.0.0.1');
     this.#links.set(socket, upstream);
     upstream.on('error', () => undefined);
-    socket.pipe(upstream);
+    socket.on('data', (bytes: Buffer) => upstream.write(bytes));
     let isHeard = true;
     upstream.on('data', (bytes: Buffer) => {
       isHeard &&= this.#answers;
@@ -66,7 +86,11 @@ export class TcpGate {
     upstream.once('close', () => socket.destroy());
     socket.once('close', () => {
       this.#links.delete(socket);
-      upstream.destroy();
+      // What it had sent arrives before the end.
+      upstream.destroySoon();
     });
+    if (!this.#holds) return;
+    socket.pause();
+    upstream.pause();
   }
 }

@@ -56,7 +56,7 @@ describe('the events of --json', () => {
   });
 
   it('tell a new session from a resumed one', () => {
-    const session = { id: 's', resumed: false, languageCode: 'en-US', engine: 'local' };
+    const session = { id: 's', watchToken: 'w', resumed: false, languageCode: 'en-US', engine: 'local' };
     expect(json.sessionEvent(session)).toEqual({
       event: 'transcription_started',
       status: 'started',
