@@ -64,8 +64,8 @@ describe('a drain', () => {
     await one.next('transcription_started');
     await emitWithAck(one, 'audio_chunk', { chunk: tone(100) });
     one.socket.emit('audio_chunk', { chunk: tone(100) });
-    const closed = gateway.app.close();
-    await expect.poll(() => gateway.app.readiness.ready).toBe(false);
+    const closed = gateway.close();
+    await expect.poll(async () => (await fetch(`${gateway.adminUrl}/readyz`)).status).toBe(503);
     one.socket.emit('audio_chunk', { chunk: tone(100) });
     if (protocol === 2) one.socket.emit('stop_transcription', { last_chunk: 3 });
     await one.next('transcription_stopped');
@@ -87,7 +87,7 @@ describe('a drain', () => {
     await idle.next('connected');
     await emitWithAck(busy, 'audio_chunk', { chunk: tone(100) });
 
-    const closed = gateway.app.close();
+    const closed = gateway.close();
     expect(await ready()).toEqual([503, { status: 'draining' }]);
     expect((await fetch(`${gateway.adminUrl}/livez`)).status).toBe(200);
     expect(await gateway.metric('transcribe_gateway_draining')).toBe(1);
@@ -98,7 +98,7 @@ describe('a drain', () => {
     await busy.next('transcription_stopped');
     await closed;
     await expect(fetch(`${gateway.adminUrl}/livez`)).rejects.toThrow();
-    await gateway.app.close();
+    await gateway.close();
   });
 
   it('exits with 0 at the deadline even if the engine hangs, and says what was lost', async () => {
@@ -107,7 +107,7 @@ describe('a drain', () => {
     const v2 = client(gateway.url, { auth: { protocol: 2 } });
     await emitWithAck(v2, 'start_transcription');
     await emitWithAck(v2, 'audio_chunk', { chunk: tone(100) });
-    await gateway.app.close();
+    await gateway.close();
     expect(await v2.next('transcription_gap')).toMatchObject({ from_ms: 0, to_ms: 100 });
     expect(await v2.next('transcription_stopped')).toMatchObject({ reason: 'draining' });
   });
@@ -121,7 +121,7 @@ describe('a drain', () => {
     await redis.kill();
     v2.socket.emit('audio_chunk', { chunk: tone(100) });
     expect(await v2.next('transcription_result')).toMatchObject({ text: 'word', durable: false });
-    const closed = gateway.app.close();
+    const closed = gateway.close();
     expect(await v2.next('server_draining')).toMatchObject({ reconnect_within_ms: expect.any(Number) });
     await closed;
     await redis.stop();
@@ -133,7 +133,7 @@ describe('a drain', () => {
     await gone.next('connected');
     (gone.socket.io.engine.transport as unknown as { ws: { pause(): void } }).ws.pause();
     const begin = performance.now();
-    await gateway.app.close();
+    await gateway.close();
     // Half a minute is what a WebSocket waits for the other side by itself.
     expect(performance.now() - begin).toBeLessThan(15_000);
   });

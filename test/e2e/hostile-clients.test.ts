@@ -12,7 +12,7 @@ afterEach(async () => {
 
 async function gatewayWith(engine = scripted(STEPS)): Promise<TestGateway> {
   const gateway = await startGateway(engine);
-  closers.push(() => gateway.app.close());
+  closers.push(() => gateway.close());
   return gateway;
 }
 

@@ -13,7 +13,7 @@ const open: { gateways: TestGateway[]; clients: TestClient[] } = { gateways: [],
 
 afterEach(async () => {
   for (const client of open.clients.splice(0)) client.close();
-  await Promise.all(open.gateways.splice(0).map((gateway) => gateway.app.close()));
+  await Promise.all(open.gateways.splice(0).map((gateway) => gateway.close()));
 });
 
 async function gatewayWith(...args: Parameters<typeof startGateway>): Promise<TestGateway> {

@@ -26,7 +26,7 @@ afterEach(async () => {
 
 async function gatewayWith(engine: Engine, environment: Record<string, string> = {}): Promise<TestGateway> {
   const gateway = await startGateway(engine, environment);
-  closers.push(() => gateway.app.close());
+  closers.push(() => gateway.close());
   return gateway;
 }
 

@@ -136,7 +136,7 @@ beforeAll(async () => {
   redis = await RedisServer.start();
 });
 afterEach(async () => {
-  redis.unpause();
+  await redis.unpause();
   for (const close of closers.splice(0).reverse()) await close();
 });
 afterAll(() => redis?.stop());
@@ -267,7 +267,7 @@ describeWithRedis('Finals are exactly once', () => {
     const { a, fields } = await two({ GATEWAY_REDIS_TIMEOUT_MS: '20000' });
     const v2 = await client(a);
     const started = await start(v2);
-    redis.pause();
+    await redis.pause();
     v2.socket.emit('audio_chunk', { chunk: utterance(1).subarray(0, SPOKEN), seq: 1 });
     await v2.next('transcription_result');
     v2.socket.emit('audio_chunk', { chunk: utterance(1).subarray(SPOKEN), seq: 2 });
@@ -275,7 +275,7 @@ describeWithRedis('Finals are exactly once', () => {
     await delay(300);
     expect(finals(v2)).toEqual([]);
     expect(v2.all('audio_ack')).toEqual([]);
-    redis.unpause();
+    await redis.unpause();
     await heard(v2, final(1));
     await expect.poll(() => lastAck(v2)).toBe(SPOKEN);
     expect(await fields(started.session_id, 'head', 'offset', 'chunk', 'chunkEnd')).toEqual(['1', '3200', '1', '1600']);
@@ -641,7 +641,7 @@ describeWithRedis('Store away', () => {
     await expect.poll(() => a.metric('transcribe_gateway_store_available')).toBe(0);
     say(first, 1);
     await heard(first, final(1, 1, 'not durable'));
-    const closed = a.app.close().then(() => 'closed');
+    const closed = a.close().then(() => 'closed');
     await first.next('server_draining');
     // Longer than the clients' time to move.
     expect(await Promise.race([closed, delay(3_500, 'held')])).toBe('held');

@@ -127,7 +127,7 @@ describe('stream when it is interrupted', () => {
       expect(await stream.exited).toBe(130);
       expect(stream.stdout()).toBe('second 1\nsecond 2\n');
     } finally {
-      await gateway.app.close();
+      await gateway.close();
     }
   });
 
@@ -144,7 +144,7 @@ describe('stream when it is interrupted', () => {
       expect(stream.stdout()).toBe('second 1\n');
       engine.letFinish.resolve();
     } finally {
-      await gateway.app.close();
+      await gateway.close();
     }
   });
 

@@ -5,17 +5,19 @@ import type { Engine } from '../../src/engines/engine.ts';
 import { ScriptedEngine, type ScriptedEngineOptions } from '../../src/engines/scripted/scripted-engine.ts';
 import { createLogger } from '../../src/log.ts';
 
+/** A gateway that runs for a test, whatever processes it has. */
 export interface TestGateway {
-  readonly app: App;
   readonly url: string;
   readonly adminUrl: string;
   /** Log lines so far, parsed. */
   readonly logs: readonly Record<string, unknown>[];
   /** The value of a metric sample, by its name with labels as the text format has it; 0 if absent. */
   metric(sample: string): Promise<number>;
+  /** Drains and ends it. Idempotent. */
+  close(): Promise<void>;
 }
 
-/** Starts a whole gateway on free ports of 127.0.0.1. Close it with `gateway.app.close()`. */
+/** Starts a whole gateway on free ports of 127.0.0.1; the test keeps its engine. */
 export async function startGateway(
   engine: Engine,
   environment: Readonly<Record<string, string>> = {},
@@ -39,16 +41,18 @@ export async function startGateway(
   const app = await App.start(config, log, { startEngine: async () => engine });
   const adminUrl = `http://127.0.0.1:${app.adminPort}`;
   return {
-    app,
     url: `http://127.0.0.1:${app.port}`,
     adminUrl,
     logs,
-    async metric(sample) {
-      const text = await (await fetch(`${adminUrl}/metrics`)).text();
-      const line = text.split('\n').find((candidate) => candidate.startsWith(`${sample} `));
-      return line === undefined ? 0 : Number(line.slice(sample.length + 1));
-    },
+    metric: (sample) => readMetric(adminUrl, sample),
+    close: () => app.close(),
   };
+}
+
+async function readMetric(adminUrl: string, sample: string): Promise<number> {
+  const text = await (await fetch(`${adminUrl}/metrics`)).text();
+  const line = text.split('\n').find((candidate) => candidate.startsWith(`${sample} `));
+  return line === undefined ? 0 : Number(line.slice(sample.length + 1));
 }
 
 /** An engine whose streams all do the same. */

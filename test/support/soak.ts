@@ -113,7 +113,7 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
   } finally {
     stopFaults();
     for (const socket of sockets) socket.disconnect();
-    await gateway.app.close();
+    await gateway.close();
     await emulator.close();
   }
 }

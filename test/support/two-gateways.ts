@@ -64,9 +64,9 @@ export class TwoGateways<E extends Engine = CodedEngine> {
 
   async close(): Promise<void> {
     await Promise.all(
-      [this.a, this.b].map(async ({ app, redisGate }) => {
-        await app.close();
-        redisGate.close();
+      [this.a, this.b].map(async (pod) => {
+        await pod.close();
+        pod.redisGate.close();
       }),
     );
   }
