@@ -154,7 +154,7 @@ describeWithRedis('a watch where two gateways share a Redis', () => {
     await speak(client, audio.pcm, (chunk) => {
       if (chunk !== 20) return;
       gate.leadTo(port(pods.a.url));
-      closing = pods.b.app.close();
+      closing = pods.b.close();
     });
     await closing;
     await client.stop();
