@@ -56,6 +56,9 @@ export class SocketGateway {
       perMessageDeflate: false,
       // Web apps of other origins work as they did with the original server.
       cors: { origin: '*' },
+      // Names the connection to a load balancer, which can then match `sid` of the requests that follow. No client keeps
+      // it: the tabs of a browser would share the newest one, and it would say nothing that the query does not.
+      cookie: { name: 'io', path: '/socket.io/', maxAge: 0 },
     });
     const { bus, engine, limits, log, metrics, store } = options;
     const { resumeWindowMs } = limits;
