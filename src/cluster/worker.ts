@@ -1,7 +1,7 @@
 import cluster from 'node:cluster';
 import { setupWorker } from '@socket.io/sticky';
 import type { Server } from 'socket.io';
-import { App, StartupError } from '../app.ts';
+import { App, type AppParts, StartupError } from '../app.ts';
 import type { Config } from '../config/schema.ts';
 import { GatewayError } from '../errors.ts';
 import { closeOnOrder } from '../lifecycle.ts';
@@ -21,10 +21,19 @@ export function slotOfThisProcess(): number | undefined {
   return cluster.isWorker && slot > 0 ? slot : undefined;
 }
 
-/** One worker of a cluster: a whole gateway, but for the ports. Runs until the primary ends it or is gone. */
-export async function work(config: Config, gatewayLog: Logger, slot: number): Promise<void> {
+/**
+ * One worker of a cluster: a whole gateway, but for the ports. Runs until the primary ends it or is gone.
+ * @param parts replaces parts of it, for tests
+ */
+export async function work(
+  config: Config,
+  gatewayLog: Logger,
+  slot: number,
+  parts: Pick<AppParts, 'startEngine'> = {},
+): Promise<void> {
   const log = gatewayLog.child({ worker: slot });
   const starting = App.start(config, log, {
+    ...parts,
     worker: {
       share: { index: slot - 1, of: config.workers },
       takeConnections: (server) => takeConnections(server as unknown as Server),

@@ -118,6 +118,7 @@ export class SocketGateway {
     connectionsTotal.inc(labels);
     socket.on('disconnect', () => connections.dec(labels));
     const log = options.log.child({ connection_id: socket.id });
+    log.debug({ protocol: caller.protocol }, 'client connected');
     new Connection({ ...options, socket, caller, viewers: this.#viewers, log }).serve();
   }
 }
