@@ -163,6 +163,7 @@ export class App {
       limits: config,
       store,
       bus,
+      trustedProxies: config.trustedProxies,
       metrics,
       log: this.#log,
     });

@@ -104,6 +104,13 @@ export const SETTINGS = {
     default: 1,
     help: 'Processes that share the port and the load; about as many as cores. More than 1 need REDIS_URL.',
   }),
+  trustedProxies: setting<number>({
+    variable: 'GATEWAY_TRUSTED_PROXIES',
+    schema: integer(0, 10),
+    default: 0,
+    unit: 'proxies',
+    help: 'Load balancers and proxies in front, one behind the other, which all add to `X-Forwarded-For`: the address that the first of them saw is the one of the client. With 0 the peer is the client.',
+  }),
   logLevel: setting<(typeof LOG_LEVELS)[number]>({
     variable: 'LOG_LEVEL',
     schema: oneOf(LOG_LEVELS),

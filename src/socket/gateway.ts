@@ -9,6 +9,7 @@ import type { Metrics } from '../metrics/metrics.ts';
 import type { ClientToServerEvents, ServerToClientEvents } from '../protocol/events.ts';
 import type { SessionRegistry } from '../session/registry.ts';
 import { readHandshake } from './auth.ts';
+import { networkOf } from './client-address.ts';
 import { Connection } from './connection.ts';
 import type { ConnectionBounds } from './presenter.ts';
 import { Viewers, type ViewersOptions } from './viewers.ts';
@@ -28,6 +29,8 @@ interface GatewayOptions {
   readonly limits: ConnectionBounds;
   readonly store: ViewersOptions['store'];
   readonly bus: ViewersOptions['bus'];
+  /** Proxies in front that add to `X-Forwarded-For`. */
+  readonly trustedProxies: number;
   readonly metrics: Metrics;
   readonly log: Logger;
 }
@@ -111,14 +114,16 @@ export class SocketGateway {
   }
 
   #serve(socket: Socket<ClientToServerEvents, ServerToClientEvents>, options: GatewayOptions): void {
-    const caller = readHandshake(socket.handshake);
+    const caller = readHandshake(socket.handshake, options.trustedProxies);
     const { connections, connectionsTotal } = options.metrics;
     const labels = { protocol: String(caller.protocol) };
     connections.inc(labels);
     connectionsTotal.inc(labels);
     socket.on('disconnect', () => connections.dec(labels));
     const log = options.log.child({ connection_id: socket.id });
-    log.debug({ protocol: caller.protocol }, 'client connected');
+    // Enough to see whether the number of proxies is right, and not who it is.
+    const network = caller.address === undefined ? undefined : networkOf(caller.address);
+    log.debug({ protocol: caller.protocol, client_network: network }, 'client connected');
     new Connection({ ...options, socket, caller, viewers: this.#viewers, log }).serve();
   }
 }
