@@ -1,7 +1,13 @@
 import { defineConfig } from 'vitest/config';
 
 const stage = (name: string, testTimeout: number) => ({
-  test: { name, include: [`test/${name}/**/*.test.ts`], testTimeout, hookTimeout: 30_000 },
+  test: {
+    name,
+    include: [`test/${name}/**/*.test.ts`],
+    testTimeout,
+    hookTimeout: 30_000,
+    globalSetup: name === 'unit' ? [] : ['test/support/redis-setup.ts'],
+  },
 });
 
 export default defineConfig({

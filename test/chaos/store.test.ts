@@ -11,9 +11,9 @@ describeCluster((redis) => {
     [
       'Redis stands still',
       async () => {
-        redis().pause();
+        await redis().pause();
         await delay(STRIKE_MS);
-        redis().unpause();
+        await redis().unpause();
       },
     ],
     [

@@ -95,7 +95,7 @@ describeWithRedis('Redis away', () => {
   it('fails a call in time when the server is paused, the next ones at once, and comes back by itself', async () => {
     const store = await openHere();
     const session = await withEntries(store, 1);
-    server.pause();
+    await server.pause();
     const took = await failureMs(store.append(claimOf(session), entry(2), entryOptions(2)));
     expect(took).toBeGreaterThan(TIMEOUT_MS / 2);
     expect(took).toBeLessThan(TIMEOUT_MS * 3);
@@ -104,7 +104,7 @@ describeWithRedis('Redis away', () => {
     // Long enough for the kernel to take new connections, of which none is answered.
     await delay(TIMEOUT_MS * 3);
     expect(store.available).toBe(false);
-    server.unpause();
+    await server.unpause();
     await until(store, true);
     expect(await store.update([{ claim: claimOf(session), head: 1 }])).toEqual([{ kind: 'ok' }]);
   });
@@ -114,7 +114,7 @@ describeWithRedis('Redis away', () => {
     const [store, other] = await Promise.all([open(target, 'late:'), open(target, 'late:')]);
     const session = await withEntries(store, 1);
     const claim = claimOf(session);
-    server.pause();
+    await server.pause();
     const mark = { offset: 9000, chunk: 9, chunkEnd: 9000 };
     const late = [
       store.append(claim, entry(2), entryOptions(2)),
@@ -122,7 +122,7 @@ describeWithRedis('Redis away', () => {
       other.remove({ ...claim, epoch: 0 }),
     ];
     await Promise.all(late.map(failureMs));
-    server.unpause();
+    await server.unpause();
     const { record } = keysOf('late:', session.sessionId);
     await vi.waitFor(async () => {
       expect(await server.command('hmget', record, 'head', 'offset')).toEqual(['2', '9000']);
@@ -177,10 +177,10 @@ describeWithRedis('Redis away', () => {
   it('sends no more calls than it may have under way, and settles every one of them', async () => {
     const store = await openHere();
     const claim = await created(store, newSession());
-    server.pause();
+    await server.pause();
     const calls = Array.from({ length: 12_000 }, () => store.update([{ claim, head: 0 }]));
     const results = await Promise.allSettled(calls);
-    server.unpause();
+    await server.unpause();
     const reasons = results.map((one) => (one.status === 'rejected' ? String(one.reason) : 'answered'));
     expect(reasons.filter((reason) => reason.includes('too many'))).toHaveLength(2_000);
     expect(reasons).not.toContain('answered');
@@ -266,7 +266,7 @@ describeWithRedis('a cluster that loses a node', () => {
       const claims = await Promise.all(Array.from({ length: 30 }, () => created(store, newSession())));
       const [first] = servers;
       if (how === 'killed') await first?.kill();
-      else first?.pause();
+      else await first?.pause();
       const updates = claims.map((claim) => ({ claim, head: 0 }));
       for (let round = 0; round < 3; round++) {
         const answers = await store.update(updates);
@@ -274,7 +274,7 @@ describeWithRedis('a cluster that loses a node', () => {
       }
       expect(store.available).toBe(true);
       if (how === 'killed') await first?.restart();
-      else first?.unpause();
+      else await first?.unpause();
       await vi.waitFor(async () => {
         const kinds = (await store.update(updates)).map(({ kind }) => kind);
         expect(kinds).not.toContain('unavailable');

@@ -154,7 +154,7 @@ class World {
         return;
       case 'away':
         await this.#back();
-        this.#redis.pause();
+        await this.#redis.pause();
         this.#away = { commands: one.commands, back: () => this.#redis.unpause() };
         return;
       case 'crash':

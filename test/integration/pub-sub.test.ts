@@ -95,14 +95,14 @@ describeWithRedis('messages between workers', () => {
   it('are lost and counted while Redis is silent, on a connection that is then given up', async () => {
     const { from, heard } = await pair();
     await sayUntilHeard(from.bus, heard, 1);
-    redis.pause();
+    await redis.pause();
     try {
       from.bus.entry('s', 1, entry(1_000));
       await vi.waitFor(() => expect(from.count.lost).toBe(1), 5_000);
       for (let seq = 1_001; seq < 1_020; seq++) from.bus.entry('s', 1, entry(seq));
       await vi.waitFor(() => expect(from.count.lost).toBe(20));
     } finally {
-      redis.unpause();
+      await redis.unpause();
     }
     await sayUntilHeard(from.bus, heard, 2_000);
     // What the server had been given before is delivered when it wakes, and viewers tell it by its number.

@@ -1,5 +1,3 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -7,30 +5,27 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { describe } from 'vitest';
+import { RedisContainer } from './redis-container.ts';
+import { RedisProcess } from './redis-process.ts';
+import { type RedisRunner, START_MS } from './redis-runner.ts';
 
-const SERVER = 'redis-server';
-const CLI = 'redis-cli';
-const APT = 'apt-get';
-const START_MS = 10_000;
 /** Highest port whose cluster bus, 10,000 above, is a port as well. */
 const MAX_PORT = 55_000;
 
-/**
- * Whether tests that need a Redis are to be skipped. Where there is none, Debian's is installed, if this is Debian and
- * root. Otherwise a laptop skips them; in CI nothing is skipped, and the first start fails.
- */
-export const NO_REDIS = !isInstalled() && !install() && process.env.CI === undefined;
+/** First and last slot of each node of a cluster. */
+const SLOTS = [
+  [0, 5460],
+  [5461, 10_922],
+  [10_923, 16_383],
+];
+
+/** Whether tests that need a Redis are to be skipped, which `redis-setup.ts` decides. */
+export const NO_REDIS = process.env.TEST_REDIS === 'none';
 
 /** A suite that needs a Redis; its name gives the reason where it is skipped. */
 export function describeWithRedis(name: string, suite: () => void): void {
-  describe.skipIf(NO_REDIS)(NO_REDIS ? `${name} (skipped: no redis-server on the PATH)` : name, suite);
+  describe.skipIf(NO_REDIS)(NO_REDIS ? `${name} (skipped: no container engine and no redis-server)` : name, suite);
 }
-
-/** Ended with this process, also when a test fails before it can end them. */
-const running = new Set<ChildProcess>();
-process.once('exit', () => {
-  for (const child of running) child.kill('SIGKILL');
-});
 
 interface ServerOptions {
   /** Further arguments of redis-server. */
@@ -41,21 +36,28 @@ interface ServerOptions {
   readonly tls?: boolean;
 }
 
-/** A redis-server in a folder of its own, which keeps nothing when it ends. */
+/** A redis-server with a folder of its own, which keeps nothing when it ends. */
 export class RedisServer {
   readonly port: number;
   readonly #folder = mkdtempSync(join(tmpdir(), 'redis-test-'));
   readonly #options: ServerOptions;
-  #child: ChildProcess | undefined;
+  readonly #runner: RedisRunner;
+  #state: 'away' | 'running' | 'paused' = 'away';
 
   private constructor(port: number, options: ServerOptions) {
     this.port = port;
     this.#options = options;
+    this.#runner = process.env.TEST_REDIS === 'container' ? new RedisContainer(this.#folder) : new RedisProcess();
   }
 
   static async start(options: ServerOptions = {}): Promise<RedisServer> {
     const server = new RedisServer(await freePort(), options);
-    await server.restart();
+    try {
+      await server.restart();
+    } catch (error) {
+      await server.stop();
+      throw error;
+    }
     return server;
   }
 
@@ -69,14 +71,14 @@ export class RedisServer {
 
   /** Starts it again on the same port, empty; resolves when it answers. */
   async restart(): Promise<void> {
-    if (this.#child !== undefined) throw new Error('the server runs');
+    if (this.#state !== 'away') throw new Error('the server runs');
     const { args = [], sentinel, tls = false } = this.#options;
     // A Sentinel keeps its state in the file.
     const file = join(this.#folder, 'sentinel.conf');
     if (sentinel !== undefined) writeFileSync(file, sentinel);
     const ports = tls ? ['--port', '0', '--tls-port', String(this.port)] : ['--port', String(this.port)];
     const kind = sentinel === undefined ? ['--save', '', '--appendonly', 'no'] : ['--sentinel'];
-    const all = [
+    await this.#runner.start([
       ...(sentinel === undefined ? [] : [file]),
       ...ports,
       '--bind',
@@ -85,47 +87,28 @@ export class RedisServer {
       this.#folder,
       ...kind,
       ...args,
-    ];
-    const child = spawn(SERVER, all, { stdio: ['ignore', 'pipe', 'inherit'] });
-    this.#child = child;
-    running.add(child);
-    let output = '';
-    let failure: string | undefined;
-    child.once('exit', () => running.delete(child));
-    child.once('error', (error) => {
-      failure = error.message;
-    });
-    child.stdout.setEncoding('utf8').on('data', (text: string) => {
-      output += text;
-    });
-    const deadline = performance.now() + START_MS;
-    // Its own line says that it listens; a ping would need to know passwords and certificates.
-    while (!/Ready to accept connections|Sentinel ID is/.test(output)) {
-      const isOver = child.exitCode !== null || failure !== undefined || performance.now() > deadline;
-      if (isOver) throw new Error(`redis-server: ${failure ?? output}`);
-      await delay(5);
-    }
+    ]);
+    this.#state = 'running';
   }
 
   /** Ends it as a crash does. */
   async kill(): Promise<void> {
-    const child = this.#child;
-    if (child === undefined) return;
-    this.#child = undefined;
-    if (child.exitCode !== null || child.signalCode !== null) return;
-    const ended = once(child, 'exit');
-    child.kill('SIGKILL');
-    await ended;
+    this.#state = 'away';
+    await this.#runner.kill();
   }
 
   /** Stops it in its tracks: connections stay, and new ones are taken by the kernel, but nothing is answered. */
-  pause(): void {
-    this.#child?.kill('SIGSTOP');
+  async pause(): Promise<void> {
+    if (this.#state !== 'running') return;
+    this.#state = 'paused';
+    await this.#runner.pause();
   }
 
   /** Lets it go on, with what has come in meanwhile. */
-  unpause(): void {
-    this.#child?.kill('SIGCONT');
+  async unpause(): Promise<void> {
+    if (this.#state !== 'paused') return;
+    this.#state = 'running';
+    await this.#runner.unpause();
   }
 
   /** Runs one command on a connection of its own. */
@@ -145,7 +128,7 @@ export class RedisServer {
   }
 
   async stop(): Promise<void> {
-    this.unpause();
+    await this.unpause();
     await this.kill();
     rmSync(this.#folder, { recursive: true, force: true });
   }
@@ -154,13 +137,17 @@ export class RedisServer {
 /** Three masters without replicas, which share the slots. */
 export async function startCluster(): Promise<RedisServer[]> {
   const args = ['--cluster-enabled', 'yes', '--cluster-node-timeout', '5000', '--cluster-require-full-coverage', 'no'];
-  const nodes = await Promise.all([1, 2, 3].map(() => RedisServer.start({ args })));
-  const addresses = nodes.map(({ port }) => `127.0.0.1:${port}`);
-  execFileSync(CLI, ['--cluster', 'create', ...addresses, '--cluster-yes'], { stdio: 'ignore' });
-  // The nodes agree on the slots by then, but wait a while before they serve them.
+  const nodes = await Promise.all(SLOTS.map(() => RedisServer.start({ args })));
+  for (const [i, node] of nodes.entries()) {
+    const [first, last] = SLOTS[i] ?? [];
+    await node.command('cluster', 'set-config-epoch', String(i + 1));
+    await node.command('cluster', 'addslotsrange', String(first), String(last));
+    await node.command('cluster', 'meet', '127.0.0.1', String(nodes[0]?.port));
+  }
+  // The nodes agree on the slots soon, but wait a while before they serve them.
   const deadline = performance.now() + START_MS;
   for (const node of nodes) {
-    while (!String(await node.command('cluster', 'info')).includes('cluster_state:ok')) {
+    while (!/cluster_state:ok\s+cluster_slots_assigned:16384/.test(String(await node.command('cluster', 'info')))) {
       if (performance.now() > deadline) throw new Error('the cluster does not come up');
       await delay(20);
     }
@@ -202,26 +189,5 @@ async function freePort(): Promise<number> {
     const address = server.address();
     await new Promise((resolve) => server.close(resolve));
     if (address !== null && typeof address !== 'string' && address.port < MAX_PORT) return address.port;
-  }
-}
-
-function isInstalled(): boolean {
-  try {
-    execFileSync(SERVER, ['--version'], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-function install(): boolean {
-  try {
-    if (process.getuid?.() !== 0) return false;
-    const options = { stdio: 'ignore', env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } } as const;
-    execFileSync(APT, ['update', '-qq'], options);
-    execFileSync(APT, ['install', '-y', '-qq', '--no-install-recommends', SERVER], options);
-    return isInstalled();
-  } catch {
-    return false;
   }
 }
