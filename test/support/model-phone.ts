@@ -51,6 +51,24 @@ interface Chunk {
 interface Credentials {
   readonly session_id: string;
   readonly resume_token: string;
+  readonly watch_token: string;
+}
+
+/** What a gateway said on one of the connections. */
+export interface Said {
+  readonly pod: string;
+  /** On a connection that the phone does not listen to any more. */
+  readonly isGhost: boolean;
+  readonly event: string;
+  readonly data: Data;
+}
+
+/** A final as the application was given it; positions in samples of the session. */
+export interface Given {
+  readonly seq: number;
+  readonly text: string;
+  readonly from: number;
+  readonly to: number;
 }
 
 /** What the store has been through, and what may therefore happen. */
@@ -63,6 +81,11 @@ export class ModelPhone {
   readonly broken: string[] = [];
   /** What happened, for whoever looks into a failure. */
   readonly trace: string[] = [];
+  /** All that was said to it, and the finals that it gave to its application. */
+  readonly said: Said[] = [];
+  readonly given: Given[] = [];
+  /** The connections that it has turned from are sent its audio as well. */
+  echoes = false;
   readonly #pods: Readonly<Record<string, string>>;
   readonly #seed: number;
   readonly #excuses: Excuses;
@@ -122,6 +145,16 @@ export class ModelPhone {
     this.#excuses = excuses;
   }
 
+  /** What it goes on with its session by. */
+  get session(): Credentials | undefined {
+    return this.#session;
+  }
+
+  /** The highest that it has seen. */
+  get epoch(): number {
+    return this.#epoch;
+  }
+
   /** Says so many chunks of audio, and sends them if it can. */
   speak(chunks: number): void {
     const end = this.#chunked + chunks * CHUNK_SAMPLES * 2;
@@ -173,7 +206,7 @@ export class ModelPhone {
 
   /** A chunk that was on its way for long arrives on an old connection. */
   haunt(n: number): void {
-    const ghosts = this.#lines.filter((line) => line !== this.#line && line.sessionId === this.#session?.session_id);
+    const ghosts = this.#ghosts;
     this.#emitChunk(ghosts[n % Math.max(1, ghosts.length)], this.#chunks[n % Math.max(1, this.#chunks.length)]);
   }
 
@@ -290,9 +323,13 @@ export class ModelPhone {
     while (this.#line?.isLive === true && this.#cursor < this.#nextSeq) {
       const chunk = this.#chunkOf(this.#cursor);
       if (chunk === undefined) return;
-      this.#emitChunk(this.#line, chunk);
+      for (const line of [this.#line, ...(this.echoes ? this.#ghosts : [])]) this.#emitChunk(line, chunk);
       this.#cursor++;
     }
+  }
+
+  get #ghosts(): Line[] {
+    return this.#lines.filter((line) => line !== this.#line && line.sessionId === this.#session?.session_id);
   }
 
   #emitChunk(line: Line | undefined, chunk: Chunk | undefined): void {
@@ -351,8 +388,10 @@ export class ModelPhone {
     // What was on its way before the resume is said again by it.
     line.isLive = false;
     if (this.#session === undefined) return;
+    const { resume_token, session_id } = this.#session;
     const request = {
-      ...this.#session,
+      session_id,
+      resume_token,
       attempt: ++this.#attempt,
       epoch: this.#epoch,
       last_seq: this.#lastSeq,
@@ -431,6 +470,7 @@ export class ModelPhone {
 
   #take(line: Line, event: string, data: Data): void {
     const isMine = line === this.#line && !line.deaf;
+    this.said.push({ pod: line.pod, isGhost: !isMine, event, data });
     if (event !== 'connected') this.trace.push(`${isMine ? '' : 'ghost '}${line.pod} ${event} ${brief(data)}`);
     if (line.isTakenOver && event !== 'error') this.#break(`${event} after taken_over`);
     if (event === 'taken_over') line.isTakenOver = true;
@@ -446,7 +486,7 @@ export class ModelPhone {
       case 'connected':
         return;
       case 'transcription_started':
-        this.#session = { session_id: String(data.session_id), resume_token: String(data.resume_token) };
+        this.#session = credentials(data);
         this.#epoch = count(data, 'epoch');
         this.counts.sessions++;
         this.#goLive(line, 1);
@@ -524,6 +564,7 @@ export class ModelPhone {
     if (!this.#entry(data, from, to)) return;
     const text = String(data.text);
     this.#finals.push(text);
+    this.given.push({ seq: count(data, 'seq'), text, from, to });
     const numbers = text.split(' ').map((word) => Number(word.slice(1)));
     const first = this.#blocks[(numbers[0] ?? 0) - 1]?.startSample;
     const last = this.#blocks[(numbers.at(-1) ?? 0) - 1]?.endSample;
@@ -584,6 +625,10 @@ export class ModelPhone {
     if (this.#heard.has(number)) return true;
     return this.#gaps.some(({ fromSample, toSample }) => startSample < toSample && fromSample < endSample);
   }
+}
+
+function credentials({ resume_token, session_id, watch_token }: Data): Credentials {
+  return { session_id: String(session_id), resume_token: String(resume_token), watch_token: String(watch_token) };
 }
 
 /** Without what is long or always the same. */
