@@ -1,6 +1,7 @@
 import type { TranscriptionError } from './errors.ts';
 import { Link, type LinkEvents } from './link.ts';
 import type { LineSettings } from './options.ts';
+import { balancerKey } from './random.ts';
 import { Tokens } from './tokens.ts';
 
 /** Makes connections, one at a time. */
@@ -9,6 +10,7 @@ export class Dialer {
   readonly #tokens: Tokens;
   #link: Link | undefined;
   #calls = 0;
+  #cid = balancerKey();
 
   constructor(settings: LineSettings) {
     this.#settings = settings;
@@ -28,13 +30,18 @@ export class Dialer {
     this.#tokens.get().then(
       (token) => {
         if (call !== this.#calls) return;
-        this.#link = new Link({ url, token, socket, unresponsiveMs }, events);
+        this.#link = new Link({ url, cid: this.#cid, token, socket, unresponsiveMs }, events);
         this.#link.owe();
       },
       (error: TranscriptionError) => {
         if (call === this.#calls) events.closed(error);
       },
     );
+  }
+
+  /** A load balancer that goes by the key chooses anew for the next connection. */
+  chooseAnew(): void {
+    this.#cid = balancerKey();
   }
 
   /** Nothing of the connection, or of the attempt, is heard any more. */

@@ -5,6 +5,8 @@ import type { Link, LinkEvents } from './link.ts';
 import type { LineSettings } from './options.ts';
 import { Patience } from './patience.ts';
 
+/** Faults of a gateway that serves us which say that it is better left. */
+const LEAVE_AFTER = new Set<string>(['draining', 'no_answer']);
 /** Share of the time for leaving a draining gateway in which it is left; the rest is for the connection to another. */
 const LEAVE_WITHIN = 0.8;
 
@@ -59,12 +61,16 @@ export class Lifeline {
   /** The gateway drains: makes another connection, at a random moment of the time that there is for it. */
   leave({ jitter_ms: jitterMs, reconnect_within_ms: withinMs }: DrainingEvent): void {
     const longest = Math.max(0, withinMs * LEAVE_WITHIN);
+    this.#dialer.chooseAnew();
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.connect(), Math.random() * Math.min(longest, jitterMs ?? longest));
   }
 
   /** Lets the connection go and makes another after a wait. Returns the milliseconds; undefined when it is time to give up. */
   retry(error: TranscriptionError): number | undefined {
+    // Where the session was live it lingers. A gateway that does not serve us, or cannot be reached, is not asked again.
+    const wasServed = this.#phase === 'live' || this.#phase === 'queued';
+    if (!wasServed || LEAVE_AFTER.has(error.code)) this.#dialer.chooseAnew();
     this.#drop();
     const delayMs = this.#patience.next(error);
     if (delayMs === undefined) return undefined;

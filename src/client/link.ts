@@ -26,6 +26,8 @@ const EVENTS = [
 
 interface LinkOptions {
   readonly url: string;
+  /** Sent as `cid` in the query of every request; who hashes it sends them all to the same gateway. */
+  readonly cid: string;
   readonly token: string | undefined;
   readonly unresponsiveMs: number;
   readonly socket: SocketChoices;
@@ -42,12 +44,14 @@ export class Link {
   #owed = 0;
 
   constructor(options: LinkOptions, events: LinkEvents) {
-    const { socket: chosen, token, unresponsiveMs, url } = options;
+    const { cid, socket: chosen, token, unresponsiveMs, url } = options;
     this.#events = events;
-    this.#socket = io(url, {
+    // A query in the URL takes the place of the option.
+    this.#socket = io(url.includes('?') ? `${url}&cid=${cid}` : url, {
       transports: ['websocket'],
       timeout: CONNECT_TIMEOUT_MS,
       ...chosen,
+      query: { cid, ...chosen.query },
       auth: { protocol: 2, ...(token !== undefined && { token }) },
       autoConnect: false,
       forceNew: true,

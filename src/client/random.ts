@@ -14,6 +14,11 @@ export function randomKey(source: RandomSource = platformRandom()): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
+/** A key for load balancers to hash. It is no secret, so that any randomness will do. */
+export function balancerKey(): string {
+  return Math.random().toString(36).slice(2).padEnd(8, '0');
+}
+
 function platformRandom(): RandomSource {
   const crypto = (globalThis as { crypto?: { getRandomValues?: RandomSource } }).crypto;
   if (typeof crypto?.getRandomValues !== 'function') {
