@@ -1,6 +1,8 @@
 import { expect, it } from 'vitest';
-import { CUTS, type Cut, isCommitted, isProvisional, type Name, SplitBrain } from '../support/split-brain.ts';
-import { describeCluster } from '../support/whole.ts';
+import { isCommitted, isProvisional, type Name, SplitBrain } from '../support/split-brain.ts';
+import { splits } from '../support/splits.ts';
+import { CUTS, type Cut } from '../support/tcp-gate.ts';
+import { describeCluster, expectWhole } from '../support/whole.ts';
 
 const CUT = Object.keys(CUTS) as Cut[];
 
@@ -183,5 +185,9 @@ describeCluster((redis) => {
       await split.heal('b');
       await split.isFenced('b');
     });
+  });
+
+  it.concurrent('is whole for clients of the library when gateways are cut off at random, and clients driven from one to another', async () => {
+    await expectWhole({ redis: redis(), pods: 3, kills: 2, sessions: 3, seed: 3, strike: splits(3) });
   });
 });

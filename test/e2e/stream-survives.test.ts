@@ -122,7 +122,7 @@ describeWithRedis('stream with gateways that share a Redis', () => {
     const env = await hearing();
     const redis = await RedisServer.start();
     open.push({ close: () => redis.stop() });
-    const pods = await Pods.start({ count: 2, env: { ...env, REDIS_URL: redis.url } });
+    const pods = await Pods.start({ count: 2, redis, env });
     open.push(pods);
     const audio = speech(5);
     const stream = streamSpeech(audio, pods.url);

@@ -1,9 +1,12 @@
 /** Several gateways that share a store, behind a balancer, as processes that can be killed: a cluster for tests. */
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { type ServedGateway, serveGateway } from './process.ts';
+import { TcpGate } from './tcp-gate.ts';
 
 export interface PodsOptions {
   readonly count: number;
+  /** The store that they share. */
+  readonly redis: { readonly port: number };
   /** For every gateway. */
   readonly env: Readonly<Record<string, string>>;
   /** Told of each gateway that ended unasked. */
@@ -13,21 +16,22 @@ export interface PodsOptions {
 /** A TCP balancer that sends each connection to a gateway that takes it, and to another than the last one if it can. */
 export class Pods {
   readonly #options: PodsOptions;
-  readonly #pods: { gateway: ServedGateway | undefined }[];
+  readonly #pods: { readonly redisGate: TcpGate; gateway: ServedGateway | undefined }[];
   readonly #balancer: Server;
   readonly #links = new Map<Socket, { readonly upstream: Socket; readonly pod: number }>();
   readonly #launching = new Set<Promise<void>>();
   #next = 0;
   #closed = false;
 
-  private constructor(options: PodsOptions) {
+  private constructor(options: PodsOptions, gates: readonly TcpGate[]) {
     this.#options = options;
-    this.#pods = Array.from({ length: options.count }, () => ({ gateway: undefined }));
+    this.#pods = gates.map((redisGate) => ({ redisGate, gateway: undefined }));
     this.#balancer = createServer((socket) => this.#forward(socket, options.count));
   }
 
   static async start(options: PodsOptions): Promise<Pods> {
-    const pods = new Pods(options);
+    const gates = await Promise.all(Array.from({ length: options.count }, () => TcpGate.to(options.redis.port)));
+    const pods = new Pods(options, gates);
     await new Promise<void>((resolve) => pods.#balancer.listen(0, '127.0.0.1', resolve));
     await Promise.all(pods.#pods.map((_, index) => pods.#launch(index)));
     return pods;
@@ -52,22 +56,32 @@ export class Pods {
     return this.#pods[index]?.gateway;
   }
 
+  /** The network between each gateway and the store. */
+  get redisGates(): TcpGate[] {
+    return this.#pods.map(({ redisGate }) => redisGate);
+  }
+
   /** Ends a gateway as a crash does; another takes its place as soon as it has started. */
   kill(index: number): void {
     this.#pods[index]?.gateway?.child.kill('SIGKILL');
   }
 
-  /** Closes every connection, as a network does that changes. */
-  cut(): void {
+  /** Closes connections, as a network does that changes. @param isMeant whether one of them; all by default */
+  cut(isMeant = () => true): void {
     for (const [socket, { upstream }] of this.#links) {
+      if (!isMeant()) continue;
       socket.destroy();
       upstream.destroy();
     }
   }
 
-  /** The connections of now stay and carry nothing: neither side hears that the other is gone. */
-  swallow(): void {
+  /**
+   * Connections of now stay and carry nothing: neither side hears that the other is gone.
+   * @param isMeant whether one of them; all by default
+   */
+  swallow(isMeant = () => true): void {
     for (const [socket, { upstream }] of this.#links) {
+      if (!isMeant()) continue;
       socket.unpipe(upstream);
       upstream.unpipe(socket);
       // Held for ever, as a network that swallows does; new connections are served.
@@ -82,9 +96,10 @@ export class Pods {
     // A successor that is just starting is ended as well, or it would outlive the test.
     await Promise.all(this.#launching);
     await Promise.all(
-      this.#pods.map(async ({ gateway }) => {
+      this.#pods.map(async ({ gateway, redisGate }) => {
         gateway?.child.kill('SIGKILL');
         await gateway?.exited;
+        redisGate.close();
       }),
     );
   }
@@ -92,7 +107,10 @@ export class Pods {
   async #launch(index: number): Promise<void> {
     const pod = this.#pods[index];
     if (pod === undefined || this.#closed) return;
-    const gateway = await serveGateway(this.#options.env).catch((error: unknown) => {
+    const gateway = await serveGateway({
+      ...this.#options.env,
+      REDIS_URL: `redis://127.0.0.1:${pod.redisGate.port}`,
+    }).catch((error: unknown) => {
       if (this.#closed) return undefined;
       throw error;
     });

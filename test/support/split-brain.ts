@@ -4,19 +4,10 @@ import { connect, emitWithAck, type TestClient } from './client.ts';
 import { ModelPhone, type Said } from './model-phone.ts';
 import { formatAccount, isClean } from './reconcile.ts';
 import type { RedisServer } from './redis.ts';
-import type { TcpGate } from './tcp-gate.ts';
+import { CUTS, type Cut } from './tcp-gate.ts';
 import { TwoGateways } from './two-gateways.ts';
 
 export type Name = 'a' | 'b';
-
-/** How a network is cut: both sides are told, neither is, or what is asked arrives and its answer does not. */
-export const CUTS = {
-  reset: (gate: TcpGate) => gate.shut(),
-  'black hole': (gate: TcpGate) => gate.blackHole(),
-  'lost answers': (gate: TcpGate) => gate.swallowAnswers(),
-} as const;
-
-export type Cut = keyof typeof CUTS;
 
 /** Enough audio for several utterances, in chunks. */
 const SOME_CHUNKS = 12;
@@ -26,7 +17,7 @@ const REDIS_TIMEOUT_MS = '800';
 /** For what a gateway does by itself, in milliseconds. */
 const PATIENCE = { timeout: 10_000, interval: 50 };
 
-export const isFinal = ({ data, event }: Said) => event === 'transcription_result' && data.is_partial === false;
+const isFinal = ({ data, event }: Said) => event === 'transcription_result' && data.is_partial === false;
 export const isProvisional = (said: Said) => isFinal(said) && said.data.durable === false;
 export const isCommitted = (said: Said) => isFinal(said) && said.data.durable !== false;
 

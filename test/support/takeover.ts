@@ -56,6 +56,7 @@ export async function takeover(options: TakeoverOptions): Promise<TakeoverReport
   let deaths = 0;
   const pods = await Pods.start({
     count: options.pods,
+    redis: options.redis,
     onDeath: () => deaths++,
     env: {
       GATEWAY_ENGINE: 'aws',
@@ -63,7 +64,6 @@ export async function takeover(options: TakeoverOptions): Promise<TakeoverReport
       AWS_REGION: 'us-east-1',
       AWS_ACCESS_KEY_ID: 'test',
       AWS_SECRET_ACCESS_KEY: 'test',
-      REDIS_URL: options.redis.url,
       LOG_LEVEL: 'info',
       ...(options.workers !== undefined && { GATEWAY_WORKERS: String(options.workers) }),
       ...(options.failpoints !== undefined && { GATEWAY_FAILPOINTS: options.failpoints }),

@@ -94,3 +94,12 @@ export class TcpGate {
     upstream.pause();
   }
 }
+
+/** How a network is cut: both sides are told, neither is, or what is asked arrives and its answer does not. */
+export const CUTS = {
+  reset: (gate: TcpGate) => gate.shut(),
+  'black hole': (gate: TcpGate) => gate.blackHole(),
+  'lost answers': (gate: TcpGate) => gate.swallowAnswers(),
+} as const;
+
+export type Cut = keyof typeof CUTS;

@@ -3,8 +3,10 @@ import { formatAccount, isClean } from './reconcile.ts';
 import { describeWithRedis, RedisServer } from './redis.ts';
 import { type TakeoverOptions, type TakeoverReport, takeover } from './takeover.ts';
 
-/** Two gateways under strikes: prints each client's account, and expects that nothing is lost, doubled or out of order. */
-export async function expectWhole(options: Omit<TakeoverOptions, 'pods'>): Promise<TakeoverReport> {
+/** Gateways under strikes, two by default: prints each client's account, and expects that nothing is lost, doubled or out of order. */
+export async function expectWhole(
+  options: Omit<TakeoverOptions, 'pods'> & { readonly pods?: number },
+): Promise<TakeoverReport> {
   const report = await takeover({ pods: 2, ...options });
   for (const account of report.accounts) {
     console.log(formatAccount(account));
