@@ -47,6 +47,13 @@ export default {
       to: { path: '^src/engines/(local|scripted|aws)/' },
     },
     {
+      name: 'hosted-engines-are-any-engines',
+      comment: 'what carries an engine to another process knows the contract, and none of the engines',
+      severity: 'error',
+      from: { path: '^src/engines/hosted/' },
+      to: { path: '^src/engines/', pathNot: '^src/engines/(hosted/|(engine|result-queue)\\.ts$)' },
+    },
+    {
       name: 'stores-are-chosen-in-one-place',
       severity: 'error',
       from: { path: '^src/', pathNot: '^src/store/' },

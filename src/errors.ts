@@ -2,13 +2,13 @@ import { ERROR_CODES, type ErrorCode } from './protocol/error-codes.ts';
 
 interface GatewayErrorOptions {
   /** Overrides the default of the code. */
-  retryable?: boolean;
+  retryable?: boolean | undefined;
   /** Earliest sensible retry, in milliseconds. */
-  retryAfterMs?: number;
+  retryAfterMs?: number | undefined;
   /** Of `chunk_gap`: number of the chunk that must come next. */
-  expected?: number;
+  expected?: number | undefined;
   /** Of `resume_refused`: the attempt that holds the session. */
-  attempt?: number;
+  attempt?: number | undefined;
   cause?: unknown;
 }
 
@@ -34,9 +34,13 @@ export class GatewayError extends Error {
   }
 }
 
+/** About how long a balancer takes to hear that a gateway drains, in milliseconds. */
+const DRAINING_RETRY_MS = 500;
+
 /** What everybody is told who comes while this gateway goes. */
 export function drainingError(): GatewayError {
-  return new GatewayError('draining', 'This gateway is shutting down; connect again.');
+  const message = 'This gateway is shutting down; connect again.';
+  return new GatewayError('draining', message, { retryAfterMs: DRAINING_RETRY_MS });
 }
 
 /** Returns `error` itself if it is one of ours, otherwise an `internal` error that keeps it as its cause. */
