@@ -4,7 +4,6 @@ import { createAdminServer, type Readiness } from './admin/server.ts';
 import { type Config, SETTINGS } from './config/schema.ts';
 import type { Engine } from './engines/engine.ts';
 import { startEngine } from './engines/index.ts';
-import type { Share } from './engines/share.ts';
 import { armFailpoints, parseFailpoints } from './failpoints.ts';
 import { createHttpServer } from './http/server.ts';
 import type { Logger } from './log.ts';
@@ -31,8 +30,6 @@ export interface AppParts {
 
 /** What is different in a worker of a cluster: it opens no port, for the primary has both. */
 interface WorkerRole {
-  /** Its part of the machine. */
-  readonly share: Share;
   /** Gives the server the connections that the primary accepts. */
   readonly takeConnections: (server: SocketServer) => void;
 }
@@ -119,7 +116,7 @@ export class App {
       this.#adminPort = await listen(admin, config.adminHost, config.adminPort, SETTINGS.adminPort.variable);
     }
 
-    const engine = await (parts.startEngine ?? startEngine)(config, this.#log, metrics, parts.worker?.share);
+    const engine = await (parts.startEngine ?? startEngine)(config, this.#log, metrics);
     this.#engine = engine;
     this.#steps.push({ name: 'engine', close: () => engine.close() });
 

@@ -9,6 +9,8 @@ import { type Envelope, type FromWorker, type MetricsSnapshot, type ToWorker, un
 
 /** Tells a worker its place in the crew. Not one of the settings: nobody sets it but the primary. */
 export const SLOT_VARIABLE = 'TRANSCRIBE_GATEWAY_SLOT';
+/** Tells a worker where the engine is that it shares with the others, if there is one. */
+export const ENGINE_VARIABLE = 'TRANSCRIBE_GATEWAY_ENGINE_PATH';
 
 /** Told of what the workers do; `slot` counts from 1 and stays the same when a worker is replaced. */
 export interface CrewListener {
@@ -43,6 +45,7 @@ export class Crew {
   readonly #held = new HeldSockets();
   readonly #ending = new AbortController();
   #engineName = 'none';
+  #enginePath: string | undefined;
 
   constructor(size: number, log: Logger, listener: CrewListener) {
     this.#log = log;
@@ -57,9 +60,11 @@ export class Crew {
 
   /**
    * Starts all workers at once and resolves when all are ready.
+   * @param enginePath of the engine that they share; without it each has its own
    * @throws StartupError of the first that fails: a fault at start is the operator's to see, not to be retried away
    */
-  async start(): Promise<void> {
+  async start(enginePath: string | undefined): Promise<void> {
+    this.#enginePath = enginePath;
     // With JSON, the default, the bytes that sticky passes on would arrive as objects and every connection would fail.
     cluster.setupPrimary({ serialization: 'advanced' });
     await Promise.all(this.#places.map((place) => this.#launch(place)));
@@ -121,7 +126,10 @@ export class Crew {
 
   /** Resolves when the worker is ready, rejects when it ends before that. */
   async #launch(place: Place): Promise<void> {
-    const worker = cluster.fork({ [SLOT_VARIABLE]: String(place.slot) });
+    const worker = cluster.fork({
+      [SLOT_VARIABLE]: String(place.slot),
+      ...(this.#enginePath !== undefined && { [ENGINE_VARIABLE]: this.#enginePath }),
+    });
     this.#setServing(worker, false);
     this.#held.follow(worker);
     const ready = Promise.withResolvers<void>();

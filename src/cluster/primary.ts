@@ -5,27 +5,31 @@ import type { FastifyInstance } from 'fastify';
 import { createAdminServer, type Readiness } from '../admin/server.ts';
 import { listen } from '../app.ts';
 import { type Config, SETTINGS } from '../config/schema.ts';
+import { isSharedByWorkers } from '../engines/index.ts';
 import type { Logger } from '../log.ts';
-import { createClusterMetrics } from '../metrics/metrics.ts';
+import { type ClusterMetrics, createClusterMetrics, createEngineMetrics } from '../metrics/metrics.ts';
 import { Crew } from './crew.ts';
 import { FleetMetrics } from './fleet-metrics.ts';
+import { type SharedEngine, shareEngine } from './shared-engine.ts';
 
 /** Beyond the drain deadline, which the workers keep themselves, before those that did not are killed, in milliseconds. */
 const WORKER_OVERTIME_MS = 1_000;
 
 /**
  * A gateway of several workers: accepts the connections and hands them to the workers, keeps these alive, and serves
- * health and metrics for them all. It holds no sessions and touches no audio, but for the bodies of polling clients'
- * requests, which sticky passes on.
+ * health and metrics for them all. It also runs the engine that they share, if they do. It holds no sessions; of audio it
+ * sees what the workers give to that engine, and the bodies of polling clients' requests, which sticky passes on.
  */
 export class Primary {
   readonly #config: Config;
   readonly #log: Logger;
   readonly #crew: Crew;
+  readonly #ownMetrics: ClusterMetrics;
   readonly #metrics: FleetMetrics;
   readonly #server = createServer();
   #status: 'starting' | 'serving' | 'draining' = 'starting';
   #admin: FastifyInstance | undefined;
+  #engine: SharedEngine | undefined;
   #adminPort = 0;
   #closing: Promise<void> | undefined;
 
@@ -36,7 +40,8 @@ export class Primary {
       reported: (slot, metrics, request) => this.#metrics.reported(slot, metrics, request),
       exited: (slot) => this.#metrics.exited(slot),
     });
-    this.#metrics = new FleetMetrics(createClusterMetrics(), this.#crew);
+    this.#ownMetrics = createClusterMetrics();
+    this.#metrics = new FleetMetrics(this.#ownMetrics, this.#crew);
   }
 
   /**
@@ -49,6 +54,7 @@ export class Primary {
       await primary.#start();
     } catch (error) {
       await primary.#crew.kill();
+      await primary.#engine?.close();
       await primary.#admin?.close();
       throw error;
     }
@@ -83,7 +89,10 @@ export class Primary {
     const { adminHost, adminPort, host, port } = this.#config;
     this.#admin = createAdminServer(this.#metrics, () => this.readiness);
     this.#adminPort = await listen(this.#admin, adminHost, adminPort, SETTINGS.adminPort.variable);
-    await this.#crew.start();
+    if (isSharedByWorkers(this.#config)) {
+      this.#engine = await shareEngine(this.#config, this.#log, createEngineMetrics(this.#ownMetrics.registry));
+    }
+    await this.#crew.start(this.#engine?.path);
     // Not by the fewest connections: many at once would all go to the same worker.
     setupMaster(this.#server, { loadBalancingMethod: 'round-robin' });
     this.#crew.watch(this.#server);
@@ -102,6 +111,7 @@ export class Primary {
     // Not waited for: it also counts the connections that were handed over, and there is nobody left to ask.
     this.#server.close();
     this.#server.closeAllConnections();
+    await this.#engine?.close();
     await this.#admin?.close();
     this.#log.info('gateway closed');
   }

@@ -3,10 +3,11 @@ import { setupWorker } from '@socket.io/sticky';
 import type { Server } from 'socket.io';
 import { App, type AppParts, StartupError } from '../app.ts';
 import type { Config } from '../config/schema.ts';
+import { connectEngine } from '../engines/hosted/connect-engine.ts';
 import { GatewayError } from '../errors.ts';
 import { closeOnOrder } from '../lifecycle.ts';
 import type { Logger } from '../log.ts';
-import { SLOT_VARIABLE } from './crew.ts';
+import { ENGINE_VARIABLE, SLOT_VARIABLE } from './crew.ts';
 import { type Envelope, type FromWorker, type ToWorker, unwrap } from './messages.ts';
 
 /**
@@ -32,12 +33,11 @@ export async function work(
   parts: Pick<AppParts, 'startEngine'> = {},
 ): Promise<void> {
   const log = gatewayLog.child({ worker: slot });
+  const enginePath = process.env[ENGINE_VARIABLE];
   const starting = App.start(config, log, {
+    ...(enginePath !== undefined && { startEngine: () => connectEngine(enginePath) }),
     ...parts,
-    worker: {
-      share: { index: slot - 1, of: config.workers },
-      takeConnections: (server) => takeConnections(server as unknown as Server),
-    },
+    worker: { takeConnections: (server) => takeConnections(server as unknown as Server) },
   });
   const report = async (app: App, request?: number) => {
     await tell({ type: 'metrics', request, metrics: await app.metricsSnapshot() });

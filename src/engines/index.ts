@@ -2,31 +2,38 @@ import { type AwsPoolEntry, isAwsRegion, parseAwsPool } from '../config/aws-pool
 import { type Config, SETTINGS } from '../config/schema.ts';
 import { GatewayError } from '../errors.ts';
 import type { Logger } from '../log.ts';
-import type { Metrics } from '../metrics/metrics.ts';
+import type { EngineMetrics } from '../metrics/metrics.ts';
 import { BYTES_PER_SAMPLE, SAMPLE_RATE } from '../protocol/audio.ts';
 import { readSpeechSample } from '../speech-sample.ts';
 import type { Engine } from './engine.ts';
 import { LocalEngine } from './local/local-engine.ts';
 import { repeatingScript, ScriptedEngine } from './scripted/scripted-engine.ts';
-import { type Share, WHOLE } from './share.ts';
 
 /** Five seconds: two of the three utterances, long enough to measure and short enough for a quick start. */
 const CALIBRATION_BYTES = 5 * SAMPLE_RATE * BYTES_PER_SAMPLE;
 
 /**
+ * Whether all workers of a gateway use one engine together: one that loads this machine, of which there is only one.
+ * Otherwise each worker has its own.
+ */
+export function isSharedByWorkers({ engine }: Pick<Config, 'engine'>): boolean {
+  switch (engine) {
+    case 'local':
+      return true;
+    case 'scripted':
+    case 'aws':
+      return false;
+  }
+}
+
+/**
  * Starts the engine that the configuration names.
- * @param share of what the whole gateway may use of this machine
  * @throws GatewayError with a message for the operator when it cannot be started
  */
-export async function startEngine(
-  config: Config,
-  log: Logger,
-  metrics: Metrics,
-  share: Share = WHOLE,
-): Promise<Engine> {
+export async function startEngine(config: Config, log: Logger, metrics: EngineMetrics): Promise<Engine> {
   switch (config.engine) {
     case 'local':
-      return startLocal(config, log, metrics, share);
+      return startLocal(config, log, metrics);
     case 'scripted':
       return new ScriptedEngine({ script: () => ({ steps: repeatingScript() }) });
     case 'aws':
@@ -34,14 +41,13 @@ export async function startEngine(
   }
 }
 
-async function startLocal(config: Config, log: Logger, metrics: Metrics, share: Share): Promise<Engine> {
+async function startLocal(config: Config, log: Logger, metrics: EngineMetrics): Promise<Engine> {
   return LocalEngine.start({
     modelPath: config.localModel,
     libraryPath: config.localLibrary,
     languageCode: config.localLanguage,
     processes: config.localProcesses,
     sessionsPerProcess: config.localSessionsPerProcess,
-    share,
     // The sample is English: for another model its speech is merely noise, which costs no less to decode.
     calibrationAudio: (await readSpeechSample()).subarray(0, CALIBRATION_BYTES),
     log,
@@ -56,7 +62,7 @@ async function startLocal(config: Config, log: Logger, metrics: Metrics, share: 
   });
 }
 
-async function startAws(config: Config, log: Logger, metrics: Metrics): Promise<Engine> {
+async function startAws(config: Config, log: Logger, metrics: EngineMetrics): Promise<Engine> {
   const pool = awsPoolOf(config);
   // Loaded here, because the SDK takes its time and memory, and the other engines need none of it.
   const { AwsEngine } = await import('./aws/aws-engine.ts');

@@ -5,6 +5,47 @@ const PREFIX = 'transcribe_gateway_';
 /** Seconds. From a fast partial to the slowest final that an engine is known for. */
 const RESULT_LATENCY_BUCKETS = [0.05, 0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10];
 
+/** Ways to declare metrics with our prefix. */
+function declaringIn(registry: Registry) {
+  const registers = [registry];
+  return {
+    counter: <L extends string>(name: string, help: string, labelNames: readonly L[] = []) =>
+      new Counter({ name: PREFIX + name, help, labelNames, registers }),
+    gauge: <L extends string>(
+      name: string,
+      help: string,
+      labelNames: readonly L[] = [],
+      /** How the values of several workers make one. */
+      aggregator: Aggregator = 'sum',
+    ) => new Gauge({ name: PREFIX + name, help, labelNames, registers, aggregator }),
+  };
+}
+
+/** What engines measure, in the process that they run in: a gateway's, or the primary's of workers that share one. */
+export function createEngineMetrics(registry: Registry) {
+  const { counter, gauge } = declaringIn(registry);
+  return {
+    localRecognisers: gauge('local_recognisers', 'Live recogniser processes of the local engine.'),
+    localRecogniserExitsTotal: counter('local_recogniser_exits_total', 'Recogniser processes that ended unasked.'),
+    localCapacitySessions: gauge('local_capacity_sessions', 'Sessions that the local engine takes at once.'),
+    localLagSeconds: new Histogram({
+      name: `${PREFIX}local_lag_seconds`,
+      help: 'From the writing of audio to the local engine until it was decoded.',
+      buckets: RESULT_LATENCY_BUCKETS,
+      registers: [registry],
+    }),
+    awsPoolState: gauge(
+      'aws_pool_state',
+      'Whether an AWS pool entry is in use: 0 yes, 1 on trial, 2 set aside.',
+      ['entry'],
+      'max',
+    ),
+    awsOpensTotal: counter('aws_opens_total', 'Attempts to open a stream in an AWS pool entry.', ['entry', 'outcome']),
+  };
+}
+
+export type EngineMetrics = ReturnType<typeof createEngineMetrics>;
+
 /**
  * Every metric of the gateway, declared once. Labels are bounded: never a session, a user or an address.
  * Names follow the Prometheus conventions: base units, `_total` for counters.
@@ -12,15 +53,7 @@ const RESULT_LATENCY_BUCKETS = [0.05, 0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10]
 export function createMetrics() {
   const registry = new Registry();
   const registers = [registry];
-  const counter = <L extends string>(name: string, help: string, labelNames: readonly L[] = []) =>
-    new Counter({ name: PREFIX + name, help, labelNames, registers });
-  const gauge = <L extends string>(
-    name: string,
-    help: string,
-    labelNames: readonly L[] = [],
-    /** How the values of several workers make one. */
-    aggregator: Aggregator = 'sum',
-  ) => new Gauge({ name: PREFIX + name, help, labelNames, registers, aggregator });
+  const { counter, gauge } = declaringIn(registry);
 
   return {
     registry,
@@ -50,22 +83,7 @@ export function createMetrics() {
     ]),
     engineBreaksTotal: counter('engine_breaks_total', 'Engine streams that broke in mid-session.', ['engine', 'code']),
     gapSecondsTotal: counter('gap_seconds_total', 'Seconds of audio lost and reported as a gap.', ['reason']),
-    localRecognisers: gauge('local_recognisers', 'Live recogniser processes of the local engine.'),
-    localRecogniserExitsTotal: counter('local_recogniser_exits_total', 'Recogniser processes that ended unasked.'),
-    localCapacitySessions: gauge('local_capacity_sessions', 'Sessions that the local engine takes at once.'),
-    localLagSeconds: new Histogram({
-      name: `${PREFIX}local_lag_seconds`,
-      help: 'From the writing of audio to the local engine until it was decoded.',
-      buckets: RESULT_LATENCY_BUCKETS,
-      registers,
-    }),
-    awsPoolState: gauge(
-      'aws_pool_state',
-      'Whether an AWS pool entry is in use: 0 yes, 1 on trial, 2 set aside.',
-      ['entry'],
-      'max',
-    ),
-    awsOpensTotal: counter('aws_opens_total', 'Attempts to open a stream in an AWS pool entry.', ['entry', 'outcome']),
+    ...createEngineMetrics(registry),
     storeAvailable: gauge('store_available', '1 while the session store can be reached.', [], 'min'),
     viewers: gauge('viewers', 'Watches of sessions, one for each viewer and session.'),
     viewerReadsTotal: counter('viewer_reads_total', 'Reads of journals for viewers, by outcome.', ['outcome']),

@@ -1,5 +1,4 @@
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import { connect as connectTcp } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
@@ -7,6 +6,7 @@ import { connect, emitWithAck, type TestClient, tone } from '../support/client.t
 import { childrenOf, cli, killAll, occupyPort, type ServedGateway, serveGateway } from '../support/process.ts';
 import { formatAccount, isClean } from '../support/reconcile.ts';
 import { describeWithRedis, RedisServer } from '../support/redis.ts';
+import { isRunning, logsOf, metricOf, pidsOf, replaced } from '../support/served-workers.ts';
 import { takeover } from '../support/takeover.ts';
 
 const WORKERS = 4;
@@ -26,41 +26,6 @@ afterEach(() => {
   for (const one of clients.splice(0)) one.close();
   killAll();
 });
-
-type LogLine = Record<string, unknown> & { readonly msg: string };
-
-function logs(gateway: ServedGateway): LogLine[] {
-  const lines = gateway.stdout().split('\n');
-  // The last one may be half written.
-  return lines.slice(0, -1).map((line) => JSON.parse(line) as LogLine);
-}
-
-/** Process ids of the workers that became ready, by their places; of one place the newest. */
-function pidsOf(gateway: ServedGateway): Map<number, number> {
-  const ready = logs(gateway).filter(({ msg }) => msg === 'worker ready');
-  return new Map(ready.map(({ worker, worker_pid }) => [worker as number, worker_pid as number]));
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-  } catch {
-    return false;
-  }
-  // One whose parent is gone may wait as a zombie for whoever takes it over.
-  return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
-}
-
-/** Waits for the log line of a place's replacement. */
-function replaced(gateway: ServedGateway): Promise<unknown> {
-  return gateway.saw(/"worker replaced"/);
-}
-
-async function metric(gateway: ServedGateway, sample: string): Promise<number> {
-  const text = await (await fetch(`${gateway.adminUrl}/metrics`)).text();
-  const line = text.split('\n').find((one) => one.startsWith(`transcribe_gateway_${sample} `));
-  return line === undefined ? 0 : Number(line.split(' ').at(-1));
-}
 
 async function ready(gateway: ServedGateway): Promise<unknown> {
   const response = await fetch(`${gateway.adminUrl}/readyz`);
@@ -127,14 +92,14 @@ describeWithRedis('a gateway of several workers', () => {
       );
       await Promise.all(all.map(transcribe));
     }
-    const ended = () => logs(gateway).flatMap(({ msg, worker }) => (msg === 'session ended' ? [worker] : []));
+    const ended = () => logsOf(gateway).flatMap(({ msg, worker }) => (msg === 'session ended' ? [worker] : []));
     await expect.poll(() => ended().length).toBe(24);
     expect(new Set(ended())).toEqual(new Set([1, 2, 3, 4]));
-    expect(await metric(gateway, 'connections_total{protocol="1"}')).toBe(12);
-    expect(await metric(gateway, 'connections_total{protocol="2"}')).toBe(12);
-    expect(await metric(gateway, 'audio_seconds_total')).toBe(24);
-    expect(await metric(gateway, 'store_available')).toBe(1);
-    for (let slot = 1; slot <= WORKERS; slot++) expect(await metric(gateway, `worker_up{worker="${slot}"}`)).toBe(1);
+    expect(await metricOf(gateway, 'connections_total{protocol="1"}')).toBe(12);
+    expect(await metricOf(gateway, 'connections_total{protocol="2"}')).toBe(12);
+    expect(await metricOf(gateway, 'audio_seconds_total')).toBe(24);
+    expect(await metricOf(gateway, 'store_available')).toBe(1);
+    for (let slot = 1; slot <= WORKERS; slot++) expect(await metricOf(gateway, `worker_up{worker="${slot}"}`)).toBe(1);
   });
 
   it('lets no connection hang when a worker is killed under connects, and replaces it', async () => {
@@ -158,10 +123,10 @@ describeWithRedis('a gateway of several workers', () => {
     await expect.poll(() => busy.filter(({ socket }) => socket.connected).length).toBe(6);
     await Promise.all(busy.filter(({ socket }) => socket.connected).map(transcribeOn));
     await replaced(gateway);
-    const before = logs(gateway).length;
+    const before = logsOf(gateway).length;
     await Promise.all(Array.from({ length: 8 }, () => transcribe(client(gateway.url, { transports: ['websocket'] }))));
     const servedBy = () =>
-      logs(gateway)
+      logsOf(gateway)
         .slice(before)
         .flatMap(({ msg, worker }) => (msg === 'session ended' ? [worker] : []));
     await expect.poll(servedBy).toContain(victim);
@@ -204,22 +169,22 @@ describeWithRedis('a gateway of several workers', () => {
   it('lets no counter drop when a worker dies, and answers scrapes while one is blocked', async () => {
     const gateway = await serve();
     await Promise.all(Array.from({ length: 8 }, () => transcribe(client(gateway.url, { transports: ['websocket'] }))));
-    expect(await metric(gateway, 'audio_seconds_total')).toBe(8);
+    expect(await metricOf(gateway, 'audio_seconds_total')).toBe(8);
     const pids = pidsOf(gateway);
     process.kill(pids.get(3) ?? 0, 'SIGSTOP');
     const begin = performance.now();
-    expect(await metric(gateway, 'audio_seconds_total')).toBe(8);
+    expect(await metricOf(gateway, 'audio_seconds_total')).toBe(8);
     expect(performance.now() - begin).toBeLessThan(5_000);
-    expect(await metric(gateway, 'worker_up{worker="3"}')).toBe(0);
-    expect(await metric(gateway, 'worker_up{worker="4"}')).toBe(1);
+    expect(await metricOf(gateway, 'worker_up{worker="3"}')).toBe(0);
+    expect(await metricOf(gateway, 'worker_up{worker="4"}')).toBe(1);
     process.kill(pids.get(3) ?? 0, 'SIGKILL');
     while (!gateway.stdout().includes('"worker replaced"')) {
-      expect(await metric(gateway, 'audio_seconds_total')).toBe(8);
+      expect(await metricOf(gateway, 'audio_seconds_total')).toBe(8);
       await delay(50);
     }
     await transcribe(client(gateway.url));
-    expect(await metric(gateway, 'audio_seconds_total')).toBe(9);
-    expect(await metric(gateway, 'worker_exits_total')).toBe(1);
+    expect(await metricOf(gateway, 'audio_seconds_total')).toBe(9);
+    expect(await metricOf(gateway, 'worker_exits_total')).toBe(1);
   });
 
   it('is not ready while every worker is down, and comes back', async () => {
@@ -240,7 +205,7 @@ describeWithRedis('a gateway of several workers', () => {
     await Promise.all(busy.map(speak));
     process.kill(pidsOf(gateway).get(2) ?? 0, 'SIGUSR2');
     await gateway.saw(/"worker ended unasked"/);
-    const ended = logs(gateway).find(({ msg }) => msg === 'worker ended unasked');
+    const ended = logsOf(gateway).find(({ msg }) => msg === 'worker ended unasked');
     expect(ended).toMatchObject({ worker: 2, exit_code: 1 });
     expect(busy.filter(({ socket }) => socket.connected)).toHaveLength(2);
     expect(gateway.child.exitCode).toBeNull();
@@ -283,7 +248,7 @@ describeWithRedis('a gateway of several workers', () => {
     expect(await gateway.exited).toBe(0);
     expect(isRunning(pid)).toBe(false);
     // Only the blocked one: the deadline is enough for the others.
-    expect(logs(gateway)).toContainEqual(expect.objectContaining({ workers: [1], level: 'error' }));
+    expect(logsOf(gateway)).toContainEqual(expect.objectContaining({ workers: [1], level: 'error' }));
   });
 
   it('takes a Ctrl-C that reaches every process as one signal, and a later one at its word', async () => {
@@ -319,22 +284,8 @@ describeWithRedis('a gateway of several workers', () => {
   });
 
   it('does not start when its workers cannot, with their reason', async () => {
-    const failing = serve({ ...TWO, GATEWAY_ENGINE: 'local', GATEWAY_LOCAL_MODEL: '/nowhere' });
-    await expect(failing).rejects.toThrow(/ended with 1[\s\S]*transcribe-gateway cannot start: .*\/nowhere/);
-  });
-
-  it('divides the local recognisers and their places among its workers', async () => {
-    const gateway = await serve({
-      ...TWO,
-      GATEWAY_ENGINE: 'local',
-      GATEWAY_LOCAL_PROCESSES: '2',
-      GATEWAY_LOCAL_SESSIONS_PER_PROCESS: '3',
-    });
-    expect(await metric(gateway, 'local_recognisers')).toBe(2);
-    expect(await metric(gateway, 'local_capacity_sessions')).toBe(6);
-    const stream = cli(['stream', '--sample', '--fast', '--url', gateway.url]);
-    expect(await stream.exited).toBe(0);
-    expect(stream.stdout()).not.toBe('');
+    const failing = serve({ ...TWO, GATEWAY_ENGINE: 'aws' });
+    await expect(failing).rejects.toThrow(/ended with 1[\s\S]*transcribe-gateway cannot start: .*AWS_REGION/);
   });
 
   it('loses and doubles nothing when owners are killed and sessions go on with another worker', async () => {

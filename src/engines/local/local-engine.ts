@@ -3,7 +3,6 @@ import type { Logger } from 'pino';
 import { GatewayError } from '../../errors.ts';
 import { SAMPLE_RATE } from '../../protocol/audio.ts';
 import type { Engine, EngineCapabilities, EngineStream, EngineStreamOptions } from '../engine.ts';
-import { partOf, type Share, WHOLE } from '../share.ts';
 import { assertSupported } from '../supported.ts';
 import { findInstallation } from './installation.ts';
 import { KeptPlaces } from './kept-places.ts';
@@ -58,12 +57,7 @@ export interface LocalEngineOptions {
   readonly libraryPath?: string | undefined;
   /** BCP 47 tag of the model's language. */
   readonly languageCode: string;
-  /**
-   * Of processes, cores and capacity: workers of one gateway divide them, so that they never admit more together than
-   * one alone would. Each has one process and one place at least. All of it by default.
-   */
-  readonly share?: Share | undefined;
-  /** Recogniser processes of all shares; by default one fewer than cores, at least one. */
+  /** Recogniser processes; by default one fewer than cores, at least one. */
   readonly processes?: number | undefined;
   /** Sessions admitted per process; measured by default. */
   readonly sessionsPerProcess?: number | undefined;
@@ -86,13 +80,7 @@ export class LocalEngine implements Engine {
   readonly #observer: LocalEngineObserver | undefined;
   #closed: Promise<void> | undefined;
 
-  private constructor(
-    options: LocalEngineOptions,
-    allProcesses: number,
-    processes: number,
-    pool: RecogniserPool,
-    keptPlaces: KeptPlaces,
-  ) {
+  private constructor(options: LocalEngineOptions, processes: number, pool: RecogniserPool, keptPlaces: KeptPlaces) {
     this.capabilities = {
       name: 'local',
       languages: [options.languageCode],
@@ -105,7 +93,7 @@ export class LocalEngine implements Engine {
     this.#pool = pool;
     this.#keptPlaces = keptPlaces;
     this.#processes = processes;
-    this.#fullCapacity = fullCapacity(options, allProcesses, pool.cpuPerAudioSecond);
+    this.#fullCapacity = fullCapacity(options, processes, pool.cpuPerAudioSecond);
     this.#observer = options.observer;
   }
 
@@ -121,10 +109,8 @@ export class LocalEngine implements Engine {
       arch: process.arch,
     });
     const cores = availableParallelism();
-    const share = options.share ?? WHOLE;
     // One core is left to the gateway where there are several.
-    const allProcesses = options.processes ?? Math.max(1, cores - 1);
-    const processes = Math.max(1, partOf(allProcesses, share));
+    const processes = options.processes ?? Math.max(1, cores - 1);
     const keptPlaces = new KeptPlaces();
     let reportPool = () => {};
     const pool = await RecogniserPool.start({
@@ -133,7 +119,7 @@ export class LocalEngine implements Engine {
         installation,
         sampleRate: SAMPLE_RATE,
         // One process on two cores still uses both.
-        threads: Math.min(MAX_THREADS, Math.ceil(cores / Math.max(allProcesses, share.of))),
+        threads: Math.min(MAX_THREADS, Math.ceil(cores / processes)),
         calibrationAudio: options.sessionsPerProcess === undefined ? options.calibrationAudio : undefined,
         hangTimeoutMs: options.hangTimeoutMs ?? DEFAULT_HANG_TIMEOUT_MS,
       },
@@ -149,7 +135,7 @@ export class LocalEngine implements Engine {
         },
       },
     });
-    const engine = new LocalEngine(options, allProcesses, processes, pool, keptPlaces);
+    const engine = new LocalEngine(options, processes, pool, keptPlaces);
     reportPool = () => engine.#reportPool();
     options.log.info(
       { processes, capacity: engine.state.capacity, cpu_per_session: pool.cpuPerAudioSecond },
@@ -229,17 +215,14 @@ function refusal(message: string): GatewayError {
 }
 
 /**
- * Sessions that all processes of this share carry together. Every core counts, the gateway's too: it is idle nearly
- * all of the time and the utilisation leaves it its part.
+ * Sessions that all processes carry together. Every core counts, the gateway's too: it is idle nearly all of the time
+ * and the utilisation leaves it its part.
  */
 function fullCapacity(
-  { sessionsPerProcess = DEFAULT_SESSIONS_PER_PROCESS, share = WHOLE }: LocalEngineOptions,
-  allProcesses: number,
+  { sessionsPerProcess = DEFAULT_SESSIONS_PER_PROCESS }: LocalEngineOptions,
+  processes: number,
   cpuPerAudioSecond: number | undefined,
 ): number {
-  const ofAll =
-    cpuPerAudioSecond === undefined
-      ? allProcesses * sessionsPerProcess
-      : Math.floor((UTILISATION * availableParallelism()) / cpuPerAudioSecond);
-  return Math.max(1, partOf(ofAll, share));
+  if (cpuPerAudioSecond === undefined) return processes * sessionsPerProcess;
+  return Math.max(1, Math.floor((UTILISATION * availableParallelism()) / cpuPerAudioSecond));
 }
