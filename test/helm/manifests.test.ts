@@ -101,6 +101,12 @@ describe('every value', () => {
     });
   });
 
+  it('of null takes a limit away, which production does with the CPU', () => {
+    const manifests = parseManifests(render('helm-3', ...valuesOf('production-values.yaml')));
+    const { spec } = manifests.find(({ kind }) => kind === 'Deployment') as IDeployment;
+    expect(spec?.template.spec?.containers[0]?.resources?.limits).toEqual({ memory: '1536Mi' });
+  });
+
   it('for Redis leads to new pods when it changes, although they take it from a Secret', () => {
     const checksum = (url: string) => {
       const manifests = parseManifests(render('helm-4', '--set', `redis.url=${url}`));
