@@ -6,7 +6,7 @@ const stage = (name: string, testTimeout: number) => ({
     include: [`test/${name}/**/*.test.ts`],
     testTimeout,
     hookTimeout: 30_000,
-    globalSetup: name === 'unit' ? [] : ['test/support/redis-setup.ts'],
+    globalSetup: name === 'unit' ? [] : ['test/support/redis-setup.ts', 'test/support/workers-setup.ts'],
   },
 });
 

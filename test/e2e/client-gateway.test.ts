@@ -18,7 +18,7 @@ afterEach(async () => {
 
 async function gateway(environment: Readonly<Record<string, string>> = {}): Promise<TestGateway> {
   const started = await startGateway(new ScriptedEngine({ script: () => ({ steps: repeatingScript() }) }), environment);
-  open.push(started);
+  open.push({ close: () => started.release() });
   return started;
 }
 

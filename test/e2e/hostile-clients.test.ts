@@ -12,7 +12,7 @@ afterEach(async () => {
 
 async function gatewayWith(engine = scripted(STEPS)): Promise<TestGateway> {
   const gateway = await startGateway(engine);
-  closers.push(() => gateway.close());
+  closers.push(() => gateway.release());
   return gateway;
 }
 

@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import type { Engine } from '../../src/engines/engine.ts';
 import { ScriptedEngine, type ScriptStep } from '../../src/engines/scripted/scripted-engine.ts';
 import { connect, emitWithAck, type TestClient, tone } from '../support/client.ts';
-import { startGateway, type TestGateway } from '../support/gateway.ts';
+import { connectBeside, startGateway, type TestGateway } from '../support/gateway.ts';
 
 /** Each second a partial and a final, of whatever stream: `stream N second M`. */
 function seconds(): ScriptedEngine {
@@ -26,7 +26,7 @@ afterEach(async () => {
 
 async function gatewayWith(engine: Engine, environment: Record<string, string> = {}): Promise<TestGateway> {
   const gateway = await startGateway(engine, environment);
-  closers.push(() => gateway.close());
+  closers.push(() => gateway.release());
   return gateway;
 }
 
@@ -34,6 +34,15 @@ function client(gateway: TestGateway): TestClient {
   const one = connect(gateway.url, { auth: { protocol: 2 } });
   closers.push(one.close);
   return one;
+}
+
+/** Connects anew, to the worker that it had. */
+function returning(gateway: TestGateway, before: TestClient): Promise<TestClient> {
+  return connectBeside(gateway, before, async () => {
+    const one = client(gateway);
+    await one.next('connected');
+    return one;
+  });
 }
 
 interface Started {
@@ -135,8 +144,7 @@ describe('a session whose connection is lost', () => {
     send(first, 1, 2);
     await expect.poll(() => finals(first)).toHaveLength(2);
     first.close();
-    const second = client(gateway);
-    await second.next('connected');
+    const second = await returning(gateway, first);
     resume(second, started, { last_seq: 1, last_end: 16_000, acked: 16_000, oldest_chunk: 2, oldest_offset: 16_000 });
     expect(await second.next('transcription_resumed')).toEqual({
       session_id: started.session_id,
@@ -250,8 +258,7 @@ describe('a session whose connection is lost', () => {
     const started = await start(first);
     await emitWithAck(first, 'audio_chunk', { chunk: tone(500), seq: 1 });
     first.close();
-    const second = client(gateway);
-    await second.next('connected');
+    const second = await returning(gateway, first);
     resume(second, started, { oldest_chunk: 5, oldest_offset: 64_000 });
     expect(await second.next('transcription_resumed')).toMatchObject({ next_chunk: 5, next_offset: 64_000 });
     expect(await second.next('transcription_gap')).toMatchObject({

@@ -34,7 +34,7 @@ import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import { encodeBlock } from '../../src/emulator/coded-block.ts';
 import { ScriptedEngine, type ScriptStep } from '../../src/engines/scripted/scripted-engine.ts';
 import { connect, emitWithAck, silence, type TestClient, tone } from '../support/client.ts';
-import type { TestGateway } from '../support/gateway.ts';
+import { connectBeside, type TestGateway } from '../support/gateway.ts';
 import { describeWithRedis, RedisServer } from '../support/redis.ts';
 import { TwoGateways } from '../support/two-gateways.ts';
 
@@ -81,6 +81,11 @@ async function client(gateway: TestGateway): Promise<TestClient> {
   closers.push(one.close);
   await one.next('connected');
   return one;
+}
+
+/** Connects anew, to the worker that it had. */
+function returning(gateway: TestGateway, before: TestClient): Promise<TestClient> {
+  return connectBeside(gateway, before, () => client(gateway));
 }
 
 async function start(v2: TestClient, more: object = {}): Promise<Started> {
@@ -234,7 +239,7 @@ describeWithRedis('Claims', () => {
     }
     // The store has forgotten the attempt, its owner has not.
     await tamper(started.session_id, { attempt: 0 });
-    const late = await client(b);
+    const late = await returning(b, second);
     resume(late, started, knowing(0, 3));
     expect(await late.next('error')).toMatchObject({ code: 'resume_refused', attempt: 3 });
     say(second, 1);
@@ -429,7 +434,7 @@ describeWithRedis('The client is the witness', () => {
     first.close();
     await rollBack(before);
     // The answers after the first entry were lost.
-    const second = await client(a);
+    const second = await returning(a, first);
     resume(second, started, knowing(1, 1));
     expect(await second.next('transcription_resumed')).toMatchObject({ epoch: 2, missed: 2 });
     expect(finals(second)).toEqual([final(2, 2, 'replayed'), final(3, 3, 'replayed')]);
@@ -528,7 +533,7 @@ describeWithRedis('Store away', () => {
     resume(stranger, started, knowing(1, 1));
     expect(await stranger.next('error')).toMatchObject({ code: 'resume_expired' });
     expect(await record(started.session_id)).toEqual({});
-    const second = await client(a);
+    const second = await returning(a, first);
     resume(second, started, knowing(1, 2));
     await second.next('transcription_resumed');
     await expect.poll(() => finals(second).map(([seq, , , text]) => [seq, text])).toEqual([[2, wordsOf(2)]]);
@@ -551,10 +556,10 @@ describeWithRedis('Store away', () => {
     const stranger = await client(b);
     resume(stranger, started, knowing(1, 1));
     expect(await stranger.next('error')).toMatchObject(away);
-    const ahead = await client(a);
+    const ahead = await returning(a, first);
     resume(ahead, started, knowing(1, 1, 2));
     expect(await ahead.next('error')).toMatchObject(away);
-    const second = await client(a);
+    const second = await returning(a, first);
     resume(second, started, knowing(2, 2));
     expect(await second.next('transcription_resumed')).toMatchObject({ epoch: 1, missed: 1, next_chunk: 4 });
     say(second, 4);
@@ -582,7 +587,7 @@ describeWithRedis('Store away', () => {
       [1, 1],
       [2, 5],
     ] as const) {
-      const second = await client(a);
+      const second = await returning(a, first);
       resume(second, started, { ...knowing(1, attempt, epoch), ...skipping });
       expect(await second.next('error', 2_000)).toMatchObject({ code: 'store_unavailable' });
     }
@@ -604,7 +609,7 @@ describeWithRedis('Store away', () => {
     await heard(first, final(1));
     first.close();
     a.redisGate.swallowAnswers();
-    const second = await client(a);
+    const second = await returning(a, first);
     resume(second, started, knowing(1, 1));
     expect(await second.next('transcription_resumed')).toMatchObject({ epoch: 1, next_chunk: 2 });
     expect(await fields(started.session_id, 'epoch')).toEqual(['2']);
@@ -815,7 +820,7 @@ describeWithRedis('Stop', () => {
     first.socket.emit('stop_transcription', { last_chunk: 1 });
     await first.next('transcription_stopped');
     first.close();
-    const second = await client(a);
+    const second = await returning(a, first);
     resume(second, started, knowing(0, 1));
     expect(await second.next('transcription_stopped')).toMatchObject({ last_seq: 1, durable: false });
     await heard(second, final(1, 1, 'replayed', 'not durable'));

@@ -18,7 +18,7 @@ const open: { gateways: TestGateway[]; clients: TestClient[] } = { gateways: [],
 
 afterEach(async () => {
   for (const client of open.clients.splice(0)) client.close();
-  await Promise.all(open.gateways.splice(0).map((gateway) => gateway.close()));
+  await Promise.all(open.gateways.splice(0).map((gateway) => gateway.release()));
 });
 
 async function clientOf(engine: Engine, options: Parameters<typeof connect>[1] = V2): Promise<TestClient> {

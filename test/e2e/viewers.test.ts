@@ -76,7 +76,7 @@ afterEach(async () => {
 describe('viewers of one gateway', () => {
   const gateway = async (environment: Record<string, string> = {}) => {
     const one = await startGateway(new CodedEngine(), { GATEWAY_DRAIN_TIMEOUT_MS: '1000', ...environment });
-    closers.push(() => one.close());
+    closers.push(() => one.release());
     return one;
   };
 
@@ -232,7 +232,7 @@ describe('viewers of one gateway', () => {
       (channel) => ({ do: 'final', atSample: 1_600, text: `channel ${channel}`, channel }) as const,
     );
     const one = await startGateway(scripted(steps, { capabilities: { features: ['channels'] } }));
-    closers.push(() => one.close());
+    closers.push(() => one.release());
     const speaker = await client(one);
     const session = await start(speaker, { channels: 2 });
     const viewer = await client(one);
@@ -280,7 +280,7 @@ describe('a viewer that does not read', () => {
           } as const),
     );
     const one = await startGateway(scripted([...steps]), { GATEWAY_DRAIN_TIMEOUT_MS: '1000' });
-    closers.push(() => one.close());
+    closers.push(() => one.release());
     const speaker = await client(one);
     const session = await start(speaker);
     const [slow, quick] = [await client(one), await client(one)];
@@ -310,7 +310,7 @@ describe('a viewer that does not read', () => {
         return { do: 'final', atSample: begin + 20, fromSample: begin, text: `${n} ${LONG.slice(0, 4_000)}` } as const;
       });
     const one = await startGateway(scripted(upTo(60).flatMap(finalsOf)), { GATEWAY_DRAIN_TIMEOUT_MS: '1000' });
-    closers.push(() => one.close());
+    closers.push(() => one.release());
     const speaker = await client(one);
     const session = await start(speaker);
     const [slow, quick] = [await client(one), await client(one)];
@@ -555,7 +555,7 @@ describeWithRedis('viewers on a cluster of Redis', () => {
         GATEWAY_REDIS_MODE: 'cluster',
         GATEWAY_DRAIN_TIMEOUT_MS: '1000',
       });
-      closers.push(() => one.close());
+      closers.push(() => one.release());
       return one;
     };
     const [a, b] = await Promise.all([start2(), start2()]);

@@ -2,6 +2,7 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { workersEnvironment } from './workers.ts';
 
 export const ROOT = new URL('../../', import.meta.url).pathname;
 const BIN = `${ROOT}src/bin.js`;
@@ -23,6 +24,8 @@ const running = new Set<ChildProcess>();
 export function killAll(): void {
   for (const child of running) child.kill('SIGKILL');
 }
+// Also when a test fails before it can end them.
+process.once('exit', killAll);
 
 /** Starts a program; nothing of the environment but PATH and HOME reaches it unless given. */
 export function run(
@@ -84,11 +87,21 @@ export interface ServedGateway extends Running {
   readonly adminUrl: string;
 }
 
-/** `serve` as a process of its own, on free ports of 127.0.0.1; resolves once it is ready. */
+/** What every gateway of the tests is told unless its test says otherwise: free ports of 127.0.0.1. */
+export const FREE_PORTS = { HOST: '127.0.0.1', PORT: '0', GATEWAY_ADMIN_HOST: '127.0.0.1', GATEWAY_ADMIN_PORT: '0' };
+
+/** `serve` as a process of its own, with the workers of the test run; what comes of it is the test's to see. */
+export function startServe(env: Readonly<Record<string, string>> = {}): Running {
+  return cli(['serve'], { env: { ...FREE_PORTS, ...workersEnvironment(env), ...env } });
+}
+
+/** The same; resolves once it is ready. */
 export async function serveGateway(env: Readonly<Record<string, string>> = {}): Promise<ServedGateway> {
-  const served = cli(['serve'], {
-    env: { HOST: '127.0.0.1', PORT: '0', GATEWAY_ADMIN_HOST: '127.0.0.1', GATEWAY_ADMIN_PORT: '0', ...env },
-  });
+  return whenReady(startServe(env));
+}
+
+/** Waits for a gateway to say where it is. */
+export async function whenReady(served: Running): Promise<ServedGateway> {
   await served.saw(/"gateway ready"/);
   const line = served
     .stdout()

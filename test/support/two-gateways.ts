@@ -1,9 +1,10 @@
-/** Two gateways of one process that share one Redis, with engines that hear coded audio, and what that holds of them. */
+/** Two gateways that share one Redis, with engines that hear coded audio, and what that holds of them. */
 import type { Engine } from '../../src/engines/engine.ts';
 import { CodedEngine } from './coded-engine.ts';
 import { startGateway, type TestGateway } from './gateway.ts';
 import type { RedisServer } from './redis.ts';
 import { TcpGate } from './tcp-gate.ts';
+import { WORKERS } from './workers.ts';
 
 /** Calls to Redis that are not answered within it have failed, in milliseconds. */
 const REDIS_TIMEOUT_MS = 300;
@@ -21,17 +22,28 @@ export type StoreDump = ReadonlyMap<string, Buffer>;
 
 let prefixes = 0;
 
+/** Where two gateways have their sessions, and the network between each of them and that. */
+interface Place {
+  readonly prefix: string;
+  readonly gates: readonly [TcpGate, TcpGate];
+}
+
+/** Those that no test has, by what gateways were there: such with several workers are kept, and know no other place. */
+const free = new Map<string, Place[]>();
+
 export class TwoGateways<E extends Engine = CodedEngine> {
   readonly a: Pod<E>;
   readonly b: Pod<E>;
   readonly #redis: RedisServer;
-  readonly #prefix: string;
+  readonly #place: Place;
+  readonly #leave: () => void;
 
-  private constructor(redis: RedisServer, prefix: string, a: Pod<E>, b: Pod<E>) {
+  private constructor(redis: RedisServer, place: Place, [a, b]: [Pod<E>, Pod<E>], leave: () => void) {
     this.a = a;
     this.b = b;
     this.#redis = redis;
-    this.#prefix = prefix;
+    this.#place = place;
+    this.#leave = leave;
   }
 
   static async start(redis: RedisServer, environment?: Record<string, string>): Promise<TwoGateways>;
@@ -45,30 +57,38 @@ export class TwoGateways<E extends Engine = CodedEngine> {
     environment: Record<string, string> = {},
     makeEngine: () => Engine = () => new CodedEngine(),
   ): Promise<TwoGateways<Engine>> {
-    const prefix = `test${++prefixes}:`;
-    const start = async (): Promise<Pod<Engine>> => {
-      const redisGate = await TcpGate.to(redis.port);
+    const kind = JSON.stringify([redis.port, environment]);
+    const places = free.get(kind) ?? [];
+    free.set(kind, places);
+    const place = places.pop() ?? {
+      prefix: `test${++prefixes}:`,
+      gates: await Promise.all([TcpGate.to(redis.port), TcpGate.to(redis.port)]),
+    };
+    const start = async (redisGate: TcpGate): Promise<Pod<Engine>> => {
       const engine = makeEngine();
       const gateway = await startGateway(engine, {
         REDIS_URL: `redis://127.0.0.1:${redisGate.port}`,
-        GATEWAY_REDIS_PREFIX: prefix,
+        GATEWAY_REDIS_PREFIX: place.prefix,
         GATEWAY_REDIS_TIMEOUT_MS: String(REDIS_TIMEOUT_MS),
         GATEWAY_DRAIN_TIMEOUT_MS: '1000',
         ...environment,
       });
       return { ...gateway, engine, redisGate };
     };
-    const [a, b] = await Promise.all([start(), start()]);
-    return new TwoGateways(redis, prefix, a, b);
+    const [a, b] = await Promise.all([start(place.gates[0]), start(place.gates[1])]);
+    return new TwoGateways(redis, place, [a, b], () => places.push(place));
   }
 
   async close(): Promise<void> {
-    await Promise.all(
-      [this.a, this.b].map(async (pod) => {
-        await pod.close();
-        pod.redisGate.close();
-      }),
-    );
+    const pods = [this.a, this.b];
+    if (WORKERS === 1) {
+      await Promise.all(pods.map((pod) => pod.release()));
+      for (const { redisGate } of pods) redisGate.close();
+      return;
+    }
+    for (const { redisGate } of pods) redisGate.open();
+    await Promise.all(pods.map((pod) => pod.release()));
+    this.#leave();
   }
 
   // Functions and no methods, so that a test takes what it needs.
@@ -88,7 +108,7 @@ export class TwoGateways<E extends Engine = CodedEngine> {
   /** All that the gateways have stored. */
   readonly dump = (): Promise<StoreDump> =>
     this.#redis.withClient(async (redis) => {
-      const keys = await redis.keys(`${this.#prefix}*`);
+      const keys = await redis.keys(`${this.#place.prefix}*`);
       const values = await Promise.all(keys.map((key) => redis.dumpBuffer(key)));
       return new Map(keys.map((key, index) => [key, values[index] ?? Buffer.alloc(0)]));
     });
@@ -97,7 +117,7 @@ export class TwoGateways<E extends Engine = CodedEngine> {
   readonly rollBack = (dump: StoreDump): Promise<unknown> =>
     this.#redis.withClient(async (redis) => {
       const transaction = redis.multi();
-      for (const key of await redis.keys(`${this.#prefix}*`)) transaction.del(key);
+      for (const key of await redis.keys(`${this.#place.prefix}*`)) transaction.del(key);
       for (const [key, value] of dump) transaction.restore(key, RESTORED_MS, value);
       return transaction.exec();
     });
@@ -107,6 +127,6 @@ export class TwoGateways<E extends Engine = CodedEngine> {
 
   #recordKey(sessionId: string): string {
     const [tag, rest] = sessionId.split('.');
-    return `${this.#prefix}{${tag}}:${rest}`;
+    return `${this.#place.prefix}{${tag}}:${rest}`;
   }
 }
