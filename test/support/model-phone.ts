@@ -9,7 +9,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { io, type Socket } from 'socket.io-client';
 import { BLOCK_SAMPLES } from '../../src/emulator/coded-block.ts';
-import { codedAudio, type PlacedBlock } from './coded-audio.ts';
+import { audioChunks, codedAudio, type PlacedBlock } from './coded-audio.ts';
 import { type BlockAccount, reconcile } from './reconcile.ts';
 import { waitUntil } from './timing.ts';
 
@@ -18,6 +18,8 @@ const ANSWER_MS = 4_000;
 const RETRY_MS = 30;
 /** How long something is waited for that may never be said. */
 const MOMENT_MS = 100;
+/** Blocks from this number on were said by nobody. */
+const BABBLE = 1_000_000;
 /** For everything to come right once nothing goes wrong any more. */
 const PATIENCE_MS = 20_000;
 
@@ -208,6 +210,18 @@ export class ModelPhone {
   haunt(n: number): void {
     const ghosts = this.#ghosts;
     this.#emitChunk(ghosts[n % Math.max(1, ghosts.length)], this.#chunks[n % Math.max(1, this.#chunks.length)]);
+  }
+
+  /** Connections that it has turned from are sent what nobody said, and nobody may be given. @returns its first word */
+  babble(): string {
+    const { pcm } = codedAudio({ utterances: 2, blocks: 7, silentBlocks: 5, firstBlock: BABBLE });
+    let [seq, from] = [this.#nextSeq, this.#nextOffset];
+    for (const piece of audioChunks(pcm)) {
+      const to = from + piece.length / 2;
+      for (const line of this.#ghosts) this.#emitChunk(line, { seq, from, to, pcm: piece });
+      [seq, from] = [seq + 1, to];
+    }
+    return `b${BABBLE}`;
   }
 
   pause(): void {
