@@ -1,5 +1,5 @@
-/** How long a redis-server may take to say that it serves, in milliseconds. */
-export const START_MS = 10_000;
+/** How long a redis-server may take to say that it serves, in milliseconds: less than a hook of the tests may take. */
+export const START_MS = 25_000;
 
 /** What a server or a Sentinel says when it serves. A ping would need to know passwords and certificates. */
 export const READY = /Ready to accept connections|Sentinel ID is/;
