@@ -18,14 +18,18 @@ export interface SharedEngine {
  * @throws GatewayError with a message for the operator when it cannot be started; what was started is closed again
  */
 export async function shareEngine(config: Config, log: Logger, metrics: EngineMetrics): Promise<SharedEngine> {
-  // Whatever happens, each part is closed, the last one first.
-  await using parts = new AsyncDisposableStack();
-  const engine = await startEngine(config, log, metrics);
-  parts.defer(() => engine.close());
-  const { path, remove } = await makePrivatePath();
-  parts.defer(remove);
-  const host = await serveEngine(engine, path);
-  parts.defer(() => host.close());
-  const started = parts.move();
-  return { path, close: () => started.disposeAsync() };
+  // Each part is closed whatever happens to the others, the last one first.
+  const parts = new AsyncDisposableStack();
+  try {
+    const engine = await startEngine(config, log, metrics);
+    parts.defer(() => engine.close());
+    const { path, remove } = await makePrivatePath();
+    parts.defer(remove);
+    const host = await serveEngine(engine, path);
+    parts.defer(() => host.close());
+    return { path, close: () => parts.disposeAsync() };
+  } catch (error) {
+    await parts.disposeAsync();
+    throw error;
+  }
 }
