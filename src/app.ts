@@ -1,5 +1,4 @@
 import type { AddressInfo, Server as NetServer } from 'node:net';
-import { setTimeout as delay } from 'node:timers/promises';
 import { createAdminServer, type Readiness } from './admin/server.ts';
 import { type Config, SETTINGS } from './config/schema.ts';
 import type { Engine } from './engines/engine.ts';
@@ -14,8 +13,17 @@ import { PodBus } from './socket/pod-bus.ts';
 import { openPubSub, openStore } from './store/index.ts';
 import type { StoreBounds } from './store/store.ts';
 
-/** Of the drain deadline, what is kept for closing sockets and servers after the last session. */
+/** Of the drain deadline, what is kept for closing servers after the last session, in milliseconds. */
 const CLOSING_MS = 1_000;
+/** Of the rest, the share over which clients are sent off, and the share that each has to go: both fit, and finals too. */
+const SPREAD_SHARE = 0.75;
+const GRACE_SHARE = 0.15;
+
+/**
+ * How a gateway drains: `even` sends its clients off one after the other, so that other gateways can take them; `prompt`
+ * all at once, because somebody waits for it to end.
+ */
+export type DrainPace = 'even' | 'prompt';
 
 /** A fault of the installation or its surroundings that the operator can mend; the message says how. */
 export class StartupError extends Error {
@@ -93,11 +101,11 @@ export class App {
   }
 
   /**
-   * Drains and closes: not ready at once, no new sessions, trailing finals for the running ones, then sockets, servers
-   * and the engine, all within the drain deadline. A step that fails does not skip the next. Idempotent.
+   * Drains and closes: not ready at once, no new sessions, clients sent off with their last finals, then servers and the
+   * engine, all within the drain deadline. A step that fails does not skip the next. Idempotent.
    */
-  close(): Promise<void> {
-    this.#closing ??= this.#drainAndClose();
+  close(pace: DrainPace = 'prompt'): Promise<void> {
+    this.#closing ??= this.#drainAndClose(pace);
     return this.#closing;
   }
 
@@ -179,19 +187,20 @@ export class App {
     this.#log.info(facts, 'gateway ready');
   }
 
-  async #drainAndClose(): Promise<void> {
-    const deadline = performance.now() + this.#config.drainTimeoutMs;
+  async #drainAndClose(pace: DrainPace): Promise<void> {
     this.#status = 'draining';
     if (this.#registry !== undefined) {
       this.#registry.beginDrain();
       this.#log.info({ sessions: this.#registry.size }, 'drain begins');
-      this.#gateway?.announceDrain(this.#config.drainTimeoutMs - CLOSING_MS);
-      const flushed = this.#registry.flush().then(() => true);
-      const late = delay(Math.max(0, deadline - CLOSING_MS - performance.now()), false, { ref: false });
-      if (!(await Promise.race([flushed, late]))) {
+      const availableMs = Math.max(0, this.#config.drainTimeoutMs - CLOSING_MS);
+      const deadline = AbortSignal.timeout(availableMs);
+      const isEven = pace === 'even';
+      const graceMs = availableMs * GRACE_SHARE;
+      const terms = { moveMs: graceMs, quietMs: isEven ? graceMs : 0 };
+      await this.#gateway?.evacuate(isEven ? availableMs * SPREAD_SHARE : 0, terms, deadline);
+      if (this.#registry.size > 0) {
         this.#log.warn({ sessions: this.#registry.size }, 'drain deadline reached; sessions are cut');
-        this.#registry.giveUp();
-        await flushed;
+        await this.#registry.giveUp();
       }
     }
     for (const step of this.#steps.splice(0).reverse()) {

@@ -1,4 +1,5 @@
 import { constants } from 'node:os';
+import type { DrainPace } from './app.ts';
 import type { Logger } from './log.ts';
 
 /** What closing may take beyond its own deadline before the process is ended without it, in milliseconds. */
@@ -10,26 +11,29 @@ const OVERTIME_MS = 2_000;
  */
 const SAME_SIGNAL_MS = 300;
 
+type Close = (pace: DrainPace) => Promise<void>;
+
 const SIGNALS = ['SIGTERM', 'SIGINT'] as const;
 
 /**
  * Ends the process in good order: SIGTERM and SIGINT call `close` and then exit 0; a second signal exits at once with
- * 128 + its number; an uncaught error is logged, calls `close` too, and exits 1.
+ * 128 + its number; an uncaught error is logged, calls `close` too, and exits 1. Only SIGTERM, by which machines end a
+ * gateway among others, drains it at an even pace.
  *
  * @param deadlineMs within which `close` promises to be done, in milliseconds
  */
-export function closeOnSignals(close: () => Promise<void>, deadlineMs: number, log: Logger): void {
+export function closeOnSignals(close: Close, deadlineMs: number, log: Logger): void {
   let closingSince: number | undefined;
-  const end = (exitCode: number) => {
+  const end = (exitCode: number, pace: DrainPace) => {
     closingSince = performance.now();
-    closeAndExit(close, deadlineMs, log, exitCode);
+    closeAndExit(() => close(pace), deadlineMs, log, exitCode);
   };
 
   for (const signal of SIGNALS) {
     process.on(signal, () => {
       if (closingSince === undefined) {
         log.info({ signal }, 'signal received');
-        end(0);
+        end(0, signal === 'SIGTERM' ? 'even' : 'prompt');
       } else if (performance.now() - closingSince > SAME_SIGNAL_MS) {
         process.exit(128 + constants.signals[signal]);
       }
@@ -37,7 +41,7 @@ export function closeOnSignals(close: () => Promise<void>, deadlineMs: number, l
   }
   process.on('uncaughtException', (err) => {
     log.fatal({ err }, 'uncaught error');
-    if (closingSince === undefined) end(1);
+    if (closingSince === undefined) end(1, 'prompt');
   });
 }
 
@@ -49,25 +53,25 @@ export function closeOnSignals(close: () => Promise<void>, deadlineMs: number, l
  * @returns gives the order: calls `close`, once, and exits 0
  */
 export function closeOnOrder(
-  close: () => Promise<void>,
+  close: Close,
   deadlineMs: number,
   log: Logger,
   failing: () => void,
-): () => void {
+): (pace: DrainPace) => void {
   let isClosing = false;
-  const end = (exitCode: number) => {
+  const end = (exitCode: number, pace: DrainPace) => {
     if (isClosing) return;
     isClosing = true;
-    closeAndExit(close, deadlineMs, log, exitCode);
+    closeAndExit(() => close(pace), deadlineMs, log, exitCode);
   };
 
   for (const signal of SIGNALS) process.on(signal, () => undefined);
   process.on('uncaughtException', (err) => {
     log.fatal({ err }, 'uncaught error');
     if (!isClosing) failing();
-    end(1);
+    end(1, 'prompt');
   });
-  return () => end(0);
+  return (pace) => end(0, pace);
 }
 
 function closeAndExit(close: () => Promise<void>, deadlineMs: number, log: Logger, exitCode: number): void {

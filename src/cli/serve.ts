@@ -1,4 +1,4 @@
-import { App, StartupError } from '../app.ts';
+import { App, type DrainPace, StartupError } from '../app.ts';
 import { Primary } from '../cluster/primary.ts';
 import { slotOfThisProcess, work } from '../cluster/worker.ts';
 import type { Config } from '../config/schema.ts';
@@ -21,7 +21,8 @@ export async function serve(): Promise<void> {
   if (slot !== undefined) return work(config, log, slot);
   const starting: Promise<App | Primary> = config.workers > 1 ? Primary.start(config, log) : App.start(config, log);
   // From the first moment on, so that a Ctrl-C during a slow start closes in good order too.
-  closeOnSignals(async () => (await starting.catch(() => undefined))?.close(), config.drainTimeoutMs, log);
+  const close = async (pace: DrainPace) => (await starting.catch(() => undefined))?.close(pace);
+  closeOnSignals(close, config.drainTimeoutMs, log);
   try {
     const app = await starting;
     // In production standard error would only add lines to the log that no collector can parse.

@@ -1,7 +1,7 @@
 import cluster, { type Worker } from 'node:cluster';
 import type { Server } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
-import { StartupError } from '../app.ts';
+import { type DrainPace, StartupError } from '../app.ts';
 import { HEALTHY_AFTER_MS, respawnDelayMs } from '../backoff.ts';
 import type { Logger } from '../log.ts';
 import { HeldSockets } from './held-sockets.ts';
@@ -97,9 +97,9 @@ export class Crew {
   }
 
   /** Lets every worker finish its sessions and end; those that have not ended by then are killed. Idempotent. */
-  async drain(withinMs: number): Promise<void> {
+  async drain(withinMs: number, pace: DrainPace): Promise<void> {
     this.#ending.abort();
-    for (const place of this.#places) this.#tell(place, { type: 'drain' });
+    for (const place of this.#places) this.#tell(place, { type: 'drain', pace });
     await Promise.race([this.#allGone(), delay(withinMs, undefined, { ref: false })]);
     const late = this.#places.filter(({ worker }) => worker !== undefined).map(({ slot }) => slot);
     if (late.length === 0) return;

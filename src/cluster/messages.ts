@@ -1,4 +1,5 @@
 import type { Registry } from 'prom-client';
+import type { DrainPace } from '../app.ts';
 
 /** All metrics of a process at one moment. */
 export type MetricsSnapshot = Awaited<ReturnType<Registry['getMetricsAsJSON']>>;
@@ -6,7 +7,7 @@ export type MetricsSnapshot = Awaited<ReturnType<Registry['getMetricsAsJSON']>>;
 /** What the primary tells a worker. */
 export type ToWorker =
   /** Finish the sessions and end. */
-  | { readonly type: 'drain' }
+  | { readonly type: 'drain'; readonly pace: DrainPace }
   /** Answer with `metrics` and the same number. */
   | { readonly type: 'report'; readonly request: number };
 

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { setupMaster } from '@socket.io/sticky';
 import type { FastifyInstance } from 'fastify';
 import { createAdminServer, type Readiness } from '../admin/server.ts';
-import { listen } from '../app.ts';
+import { type DrainPace, listen } from '../app.ts';
 import { type Config, SETTINGS } from '../config/schema.ts';
 import { isSharedByWorkers } from '../engines/index.ts';
 import type { Logger } from '../log.ts';
@@ -80,8 +80,8 @@ export class Primary {
   }
 
   /** Drains every worker, within the drain deadline. Idempotent. */
-  close(): Promise<void> {
-    this.#closing ??= this.#drainAndClose();
+  close(pace: DrainPace = 'prompt'): Promise<void> {
+    this.#closing ??= this.#drainAndClose(pace);
     return this.#closing;
   }
 
@@ -104,10 +104,10 @@ export class Primary {
   }
 
   /** The server listens until the last worker has ended: until then clients are told `draining`. */
-  async #drainAndClose(): Promise<void> {
+  async #drainAndClose(pace: DrainPace): Promise<void> {
     this.#status = 'draining';
     this.#log.info({ workers: this.#crew.serving }, 'drain begins');
-    await this.#crew.drain(this.#config.drainTimeoutMs + WORKER_OVERTIME_MS);
+    await this.#crew.drain(this.#config.drainTimeoutMs + WORKER_OVERTIME_MS, pace);
     // Not waited for: it also counts the connections that were handed over, and there is nobody left to ask.
     this.#server.close();
     this.#server.closeAllConnections();

@@ -1,7 +1,7 @@
 import cluster from 'node:cluster';
 import { setupWorker } from '@socket.io/sticky';
 import type { Server } from 'socket.io';
-import { App, type AppParts, StartupError } from '../app.ts';
+import { App, type AppParts, type DrainPace, StartupError } from '../app.ts';
 import type { Config } from '../config/schema.ts';
 import { connectEngine } from '../engines/hosted/connect-engine.ts';
 import { GatewayError } from '../errors.ts';
@@ -42,10 +42,10 @@ export async function work(
   const report = async (app: App, request?: number) => {
     await tell({ type: 'metrics', request, metrics: await app.metricsSnapshot() });
   };
-  const close = async () => {
+  const close = async (pace: DrainPace) => {
     const app = await starting.catch(() => undefined);
     if (app === undefined) return;
-    await app.close();
+    await app.close(pace);
     await report(app);
   };
   const end = closeOnOrder(close, config.drainTimeoutMs, log, () => void tell({ type: 'failing' }));
@@ -54,7 +54,7 @@ export async function work(
     if (message === undefined) return;
     switch (message.type) {
       case 'drain':
-        end();
+        end(message.pace);
         break;
       case 'report':
         starting.then((app) => report(app, message.request)).catch(() => undefined);

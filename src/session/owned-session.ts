@@ -13,6 +13,8 @@ import { Session, type SessionEnd } from './session.ts';
 import { SessionOutput } from './session-output.ts';
 import type { EntryBody, SessionView } from './session-view.ts';
 
+/** How often a session that is to end is asked whether its client is silent, in milliseconds. */
+const QUIET_CHECK_MS = 20;
 /** How long a session that is given up waits for its last entries to be committed, in milliseconds. */
 const LAST_COMMIT_MS = 300;
 
@@ -100,6 +102,11 @@ export class OwnedSession {
     return this.#isGone;
   }
 
+  /** A client is attached. */
+  get isAttended(): boolean {
+    return this.#output.view !== undefined;
+  }
+
   get attempt(): number {
     return this.#attempt;
   }
@@ -180,9 +187,18 @@ export class OwnedSession {
     this.#append(fromSample, toSample, { kind: 'gap', gap: { fromSample, toSample, reason } });
   }
 
-  /** Asks the client to go on with another worker. */
-  announceDrain(withinMs: number): void {
-    this.#output.view?.draining(withinMs);
+  /**
+   * Ends the session because this gateway goes, at a moment when no word is cut in two.
+   * @param withinMs how long such a moment is waited for, in milliseconds
+   * @returns once it is gone, with its last finals given
+   */
+  async stopForDrain(withinMs: number): Promise<void> {
+    const until = performance.now() + withinMs;
+    while (!this.#isGone && !this.#session.isQuiet && performance.now() < until) {
+      await Promise.race([this.gone, delay(QUIET_CHECK_MS, undefined, { ref: false })]);
+    }
+    if (!this.stopping) this.stop('draining');
+    await this.gone;
   }
 
   /**

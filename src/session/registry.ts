@@ -28,8 +28,14 @@ import type { EntryBody, SessionView } from './session-view.ts';
 
 /** How often watermarks are committed and fenced owners notice, in milliseconds. One round trip for all sessions. */
 const HEARTBEAT_MS = 1_000;
-/** Of a drain, the share in which clients may move by themselves; what is left is flushed. */
-const MOVING_SHARE = 0.4;
+
+/** What a client is granted that leaves a draining gateway, in milliseconds. */
+export interface DrainTerms {
+  /** To move to another one, before its session is handed over. */
+  readonly moveMs: number;
+  /** To come to the end of what it says, where its session can only end. */
+  readonly quietMs: number;
+}
 
 /** Makes the view of a connection on a session, once it is known what that transcribes. */
 type MakeView = (sessionId: string, request: StartRequest) => SessionView;
@@ -37,7 +43,7 @@ type MakeView = (sessionId: string, request: StartRequest) => SessionView;
 interface RegistryOptions {
   readonly engine: Engine;
   readonly store: Store;
-  readonly limits: OwnershipLimits & { readonly drainTimeoutMs: number };
+  readonly limits: OwnershipLimits;
   /** Other workers share the store: sessions can go on elsewhere. */
   readonly isShared: boolean;
   readonly audience: Audience;
@@ -58,6 +64,8 @@ export class SessionRegistry {
   readonly #heartbeat: NodeJS.Timeout;
   #beating = false;
   #draining = false;
+  /** What a drain has sent off. */
+  readonly #leaving = new WeakSet<OwnedSession>();
 
   constructor(options: RegistryOptions) {
     this.#options = options;
@@ -140,38 +148,47 @@ export class SessionRegistry {
     if (session !== undefined && session.epoch < epoch) session.fence(epoch);
   }
 
-  /** Refuses new sessions from now on. Running ones go on until `flush`. */
+  /** Refuses new sessions from now on. Running ones go on until they `leave`. */
   beginDrain(): void {
     this.#draining = true;
     this.#options.metrics.draining.set(1);
   }
 
+  /** Whether another gateway can go on with the session. */
+  isMovable(session: OwnedSession): boolean {
+    return this.#options.isShared && session.journal !== undefined;
+  }
+
   /**
-   * Ends every session here: those that can go on elsewhere are asked to, and handed over if they do not; the others get
-   * their trailing finals. Resolves once all are gone.
+   * Lets a session go during a drain. One that can go on elsewhere is handed over if its client does not take it there;
+   * any other one gets its last finals.
+   * @returns once it is gone
    */
-  async flush(): Promise<void> {
-    const sessions = [...this.#sessions.values()];
-    const { drainTimeoutMs } = this.#options.limits;
-    const movable = this.#options.isShared ? sessions.filter((session) => session.journal !== undefined) : [];
-    const movingMs = drainTimeoutMs * MOVING_SHARE;
-    for (const session of movable) session.announceDrain(movingMs);
-    const handOver = async (session: OwnedSession) => {
-      await Promise.race([session.gone, delay(movingMs, undefined, { ref: false })]);
-      await session.handOver();
-    };
-    await Promise.all(
-      sessions.map((session) => {
-        if (movable.includes(session)) return handOver(session);
-        if (!session.stopping) session.stop('draining');
-        return session.gone;
-      }),
-    );
+  async leave(session: OwnedSession, { moveMs, quietMs }: DrainTerms): Promise<void> {
+    this.#leaving.add(session);
+    if (!this.isMovable(session)) {
+      await session.stopForDrain(quietMs);
+      return;
+    }
+    await Promise.race([session.gone, delay(moveMs, undefined, { ref: false })]);
+    await session.handOver();
+  }
+
+  /**
+   * Lets those sessions go whose clients are gone: they may be with another gateway any moment. Call it again and again,
+   * because clients leave while a gateway drains.
+   * @returns whether no session is left
+   */
+  sweep(terms: DrainTerms): boolean {
+    for (const session of this.#sessions.values()) {
+      if (!session.isAttended && !this.#leaving.has(session)) void this.leave(session, terms);
+    }
+    return this.#sessions.size === 0;
   }
 
   /** Ends what is left at the deadline of a drain; the sessions say what is lost by that. */
-  giveUp(): void {
-    for (const session of this.#sessions.values()) void session.giveUp();
+  async giveUp(): Promise<void> {
+    await Promise.all([...this.#sessions.values()].map((session) => session.giveUp()));
   }
 
   /** Stops the heartbeat. */

@@ -41,6 +41,4 @@ export interface SessionView {
   stopped(stop: StopNote): void;
   failed(error: GatewayError): void;
   takenOver(epoch: number): void;
-  /** This worker goes: the client should move to another within so many milliseconds. */
-  draining(withinMs: number): void;
 }

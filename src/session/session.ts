@@ -149,6 +149,14 @@ export class Session {
     return this.#stopReason !== undefined || this.#state === 'ended';
   }
 
+  /** Nothing is being said: all words have their finals, and nothing but silence has come since. */
+  get isQuiet(): boolean {
+    if (this.#state === 'ended' || this.stopping) return true;
+    const isUp = this.#state === 'live' || this.#state === 'parked';
+    if (!isUp || this.#run?.hasOpenWords === true) return false;
+    return this.#buffer.isSilentBetween(this.#buffer.watermark, this.#buffer.head);
+  }
+
   /** Position after the last sample received. */
   get head(): number {
     return this.#buffer.head;

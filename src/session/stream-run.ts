@@ -152,6 +152,11 @@ export class StreamRun {
     return { how: 'broken', error };
   }
 
+  /** Words were shown that no final has yet. */
+  get hasOpenWords(): boolean {
+    return this.#open.size > 0;
+  }
+
   /** More audio is in the buffer. */
   audioArrived(): void {
     this.#lastAudioAt = performance.now();

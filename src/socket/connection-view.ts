@@ -103,11 +103,6 @@ export class ConnectionView implements SessionView {
     onOver(undefined);
   }
 
-  draining(withinMs: number): void {
-    const { presenter, socket } = this.#options;
-    if (!this.#muted) socket.emit('server_draining', presenter.draining(withinMs));
-  }
-
   #gap(gap: GapFacts, note: EntryNote | undefined): void {
     const { emitError, facts, presenter, socket } = this.#options;
     const event = presenter.gap(facts, gap, note);

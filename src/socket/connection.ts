@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Socket } from 'socket.io';
 import type { Engine } from '../engines/engine.ts';
 import { GatewayError, toGatewayError } from '../errors.ts';
@@ -9,9 +10,11 @@ import { parseChunkNumber, parseResume, parseStartTerms, parseStop } from '../pr
 import type { StartRequest } from '../protocol/start-request.ts';
 import { parseUnwatch, parseWatch } from '../protocol/watch-request.ts';
 import type { OwnedSession } from '../session/owned-session.ts';
-import type { SessionRegistry } from '../session/registry.ts';
+import type { DrainTerms, SessionRegistry } from '../session/registry.ts';
 import type { Caller } from './auth.ts';
 import { ConnectionView } from './connection-view.ts';
+import type { Guest, Tie } from './evacuation.ts';
+import { farewell } from './farewell.ts';
 import { type ConnectionBounds, Presenter } from './presenter.ts';
 import { SendQueue } from './send-queue.ts';
 import { Viewer } from './viewer.ts';
@@ -33,6 +36,11 @@ export interface ConnectionOptions {
 /** Sessions that one connection may watch: a page with a meeting in several rooms. */
 const MAX_WATCHES = 16;
 
+/** How long a client may take its last finals, in milliseconds, before its connection is closed in any case. */
+const LAST_WORDS_MS = 2_000;
+/** Over how many milliseconds clients spread that are asked to move. */
+const MOVING_JITTER_MS = 200;
+
 /** The session of this connection, with the acknowledgements that wait for it. */
 interface Running {
   /** Both undefined while a resume is under way. */
@@ -49,13 +57,14 @@ type Handler = (data: unknown, ack: Ack) => void | Promise<void>;
  * One Socket.IO socket: turns its events into calls of its session. What the session says goes out by its view. It has
  * at most one session at a time and any number in a row. No rule of the business lives here.
  */
-export class Connection {
+export class Connection implements Guest {
   readonly #options: ConnectionOptions;
   readonly #presenter: Presenter;
   readonly #sendQueue: SendQueue;
   #running: Running | undefined;
   /** What ends each watch, by session. */
   readonly #watches = new Map<string, () => void>();
+  readonly #gone = Promise.withResolvers<void>();
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
@@ -79,6 +88,7 @@ export class Connection {
       on('unwatch_transcription', (data, ack) => this.#unwatch(data, ack));
     }
     socket.on('disconnect', () => {
+      this.#gone.resolve();
       this.#sendQueue.close();
       for (const leave of this.#watches.values()) leave();
       const running = this.#running;
@@ -86,6 +96,28 @@ export class Connection {
       if (running?.view !== undefined) running.session?.detach(running.view);
     });
     socket.emit('connected', this.#presenter.connected(limits));
+  }
+
+  get tie(): Tie {
+    const session = this.#running?.session;
+    if (session !== undefined && !this.#options.registry.isMovable(session)) return 'bound';
+    return this.#options.caller.protocol === 2 ? 'movable' : 'none';
+  }
+
+  /** Sends the client to another gateway; its session goes first, so that it has heard all that there is. */
+  async depart(terms: DrainTerms): Promise<void> {
+    const { registry, socket } = this.#options;
+    const { tie } = this;
+    if (tie === 'movable') {
+      // Who has been asked spreads over little: the gateway asks one after the other.
+      const { moveMs } = terms;
+      socket.emit('server_draining', this.#presenter.draining(moveMs, Math.min(MOVING_JITTER_MS, moveMs / 2)));
+    }
+    const session = this.#running?.session;
+    const hasLeft = session !== undefined && registry.leave(session, terms);
+    const isAsked = tie === 'movable' && delay(terms.moveMs, undefined, { ref: false });
+    await Promise.race([this.#gone.promise, hasLeft || isAsked]);
+    await farewell(socket.conn, LAST_WORDS_MS);
   }
 
   #start(data: unknown, ack: Ack): void {

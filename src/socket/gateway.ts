@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import type { Server as HttpServer } from 'node:http';
 import type { Socket as TcpSocket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -7,10 +6,12 @@ import type { Engine } from '../engines/engine.ts';
 import type { Logger } from '../log.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import type { ClientToServerEvents, ServerToClientEvents } from '../protocol/events.ts';
-import type { SessionRegistry } from '../session/registry.ts';
+import type { DrainTerms, SessionRegistry } from '../session/registry.ts';
 import { readHandshake } from './auth.ts';
 import { networkOf } from './client-address.ts';
 import { Connection } from './connection.ts';
+import { evacuate } from './evacuation.ts';
+import { farewell } from './farewell.ts';
 import type { ConnectionBounds } from './presenter.ts';
 import { Viewers, type ViewersOptions } from './viewers.ts';
 
@@ -49,8 +50,11 @@ export class SocketGateway {
   readonly #tcp = new Set<TcpSocket>();
   /** The transports of clients; one outlives the sockets that its client opens and closes on it. */
   readonly #transports = new Set<Socket['conn']>();
+  readonly #connections = new Set<Connection>();
+  readonly #registry: SessionRegistry;
 
   constructor(options: GatewayOptions) {
+    this.#registry = options.registry;
     this.#io = new Server(options.http, {
       path: '/socket.io',
       serveClient: true,
@@ -88,9 +92,20 @@ export class SocketGateway {
     });
   }
 
-  /** Asks those who only watch to go on elsewhere; the others are asked by their sessions. */
-  announceDrain(withinMs: number): void {
-    this.#viewers.announceDrain(withinMs);
+  /**
+   * Sends every client off, and with it its session.
+   * @param windowMs over which they are spread, in milliseconds
+   * @returns once no client and no session is left, or the signal is given
+   */
+  async evacuate(windowMs: number, terms: DrainTerms, signal: AbortSignal): Promise<void> {
+    const registry = this.#registry;
+    await evacuate({
+      guests: this.#connections,
+      sweep: () => registry.sweep(terms),
+      windowMs,
+      terms,
+      signal,
+    });
   }
 
   /** Lends the server to what gives it connections, where it does not listen itself. */
@@ -99,13 +114,11 @@ export class SocketGateway {
   }
 
   /**
-   * Closes every socket, after what was written to it, and then the HTTP server. The wait is needed because
-   * `Server.close` throws away what a connection has not sent yet: the trailing finals.
+   * Closes every connection that is left, after what was written to it, and then the HTTP server. The wait is needed
+   * because `Server.close` throws away what a connection has not sent yet: the trailing finals.
    */
   async close(): Promise<void> {
-    const transports = [...this.#transports].map((transport) => once(transport, 'close'));
-    this.#io.disconnectSockets(true);
-    await Promise.race([Promise.all(transports), delay(LAST_WORDS_MS, undefined, { ref: false })]);
+    await Promise.all([...this.#transports].map((transport) => farewell(transport, LAST_WORDS_MS)));
     const closed = this.#io.close();
     await Promise.race([closed, delay(LAST_WORDS_MS, undefined, { ref: false })]);
     // A client whose network is gone answers no closing handshake; waiting for it would outlast the drain.
@@ -124,6 +137,9 @@ export class SocketGateway {
     // Enough to see whether the number of proxies is right, and not who it is.
     const network = caller.address === undefined ? undefined : networkOf(caller.address);
     log.debug({ protocol: caller.protocol, client_network: network }, 'client connected');
-    new Connection({ ...options, socket, caller, viewers: this.#viewers, log }).serve();
+    const connection = new Connection({ ...options, socket, caller, viewers: this.#viewers, log });
+    this.#connections.add(connection);
+    socket.on('disconnect', () => this.#connections.delete(connection));
+    connection.serve();
   }
 }

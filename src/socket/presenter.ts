@@ -22,9 +22,6 @@ import type { EntryNote, StopNote } from '../session/session-view.ts';
 import type { PlacedResult } from '../session/timeline.ts';
 import type { Watermark } from '../store/store.ts';
 
-/** Of the time in which clients are to move, the part over which they spread: the last ones need some to connect. */
-const MOVING_JITTER = 0.7;
-
 /** What a client is told of its bounds, in milliseconds. */
 export interface ConnectionBounds {
   readonly backlogMs: number;
@@ -154,8 +151,8 @@ export class Presenter {
     return { session_id: facts.sessionId, epoch };
   }
 
-  draining(withinMs: number): DrainingEvent {
-    return { reconnect_within_ms: withinMs, jitter_ms: Math.round(withinMs * MOVING_JITTER) };
+  draining(withinMs: number, jitterMs: number): DrainingEvent {
+    return { reconnect_within_ms: Math.round(withinMs), jitter_ms: Math.round(jitterMs) };
   }
 
   stopped(facts: SessionFacts, stop: StopNote): StoppedEvent {

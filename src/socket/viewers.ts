@@ -35,11 +35,6 @@ export class Viewers {
     return { leave: () => session.leave(viewer), joined: session.join(viewer) };
   }
 
-  /** Asks all viewers to go on elsewhere. */
-  announceDrain(withinMs: number): void {
-    for (const session of this.#sessions.values()) session.announceDrain(withinMs);
-  }
-
   #open(key: string, sessionId: string, secrets: WatchSecrets): WatchedSession {
     const session: WatchedSession = new WatchedSession({
       ...this.#options,

@@ -102,10 +102,6 @@ export class WatchedSession {
     this.#remove(viewer)?.resolve();
   }
 
-  announceDrain(withinMs: number): void {
-    this.#options.io.to(this.#room).emit('server_draining', this.#presenter.draining(withinMs));
-  }
-
   #hear(event: LiveEvent): void {
     // The first read gives all that was committed before it; what comes in between, another one.
     if (this.#last === undefined) {

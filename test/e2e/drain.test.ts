@@ -23,7 +23,7 @@ describe('a drain', () => {
   it.each(['SIGTERM', 'SIGINT'] as const)(
     'on %s gives running sessions their trailing finals and exits with 0',
     async (signal) => {
-      const gateway = await serveGateway({ GATEWAY_ENGINE: 'scripted' });
+      const gateway = await serveGateway({ GATEWAY_ENGINE: 'scripted', GATEWAY_DRAIN_TIMEOUT_MS: '5000' });
       const all = TRANSPORTS.flatMap((transports) =>
         [1, 2].map((protocol) => client(gateway.url, { transports, auth: { protocol } })),
       );
