@@ -4,6 +4,7 @@ import { afterAll, expect, it } from 'vitest';
 import { type Excuses, ModelPhone } from '../support/model-phone.ts';
 import { formatAccount, isClean } from '../support/reconcile.ts';
 import { describeWithRedis, RedisServer } from '../support/redis.ts';
+import { CUTS, type Cut } from '../support/tcp-gate.ts';
 import { type StoreDump, TwoGateways } from '../support/two-gateways.ts';
 
 /**
@@ -16,7 +17,6 @@ const SEED = Number(process.env.SESSION_MODEL_SEED ?? 1);
 /** Each with gateways and a Redis of its own, because they mostly wait. */
 const LANES = 4;
 
-const pod = fc.constantFrom('a' as const, 'b' as const);
 const place = fc.constantFrom('a' as const, 'b' as const, 'same' as const);
 const few = fc.nat(9);
 const only = <T extends string>(name: T) => fc.constant({ do: name });
@@ -54,8 +54,8 @@ const command = fc.oneof(
     weight: 2,
     arbitrary: fc.record({
       do: fc.constant('cut off' as const),
-      pod,
-      answers: fc.boolean(),
+      pods: fc.constantFrom(['a'] as const, ['b'] as const, ['a', 'b'] as const),
+      how: fc.constantFrom(...(Object.keys(CUTS) as Cut[])),
       commands: fc.integer({ min: 1, max: 6 }),
     }),
   },
@@ -165,11 +165,9 @@ class World {
         return;
       case 'cut off': {
         await this.#back();
-        const { redisGate } = this.#gateways[one.pod];
-        // Its calls arrive and it is not told, or they do not.
-        if (one.answers) redisGate.swallowAnswers();
-        else redisGate.shut();
-        this.#away = { commands: one.commands, back: () => redisGate.open() };
+        const gates = one.pods.map((pod) => this.#gateways[pod].redisGate);
+        for (const gate of gates) CUTS[one.how](gate);
+        this.#away = { commands: one.commands, back: () => gates.forEach((gate) => void gate.open()) };
         return;
       }
       case 'flush':
