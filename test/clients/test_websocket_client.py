@@ -4,7 +4,7 @@
 Written from the table of protocol version 1 alone, as an app developer would, with python-socketio:
 Debian's python3-socketio together with python3-websocket (or python3-requests for polling).
 
-    test_websocket_client.py audio.pcm en-US [--url URL] [--transport websocket|polling] [--speed FACTOR]
+    test_websocket_client.py audio.pcm en-US [--url URL] [--transport websocket|polling] [--speed FACTOR] [--no-cookies]
 
 Prints a line per final to standard output and everything else to standard error. Exits with 0 when the server has said
 that the transcription stopped, with 1 on an error, with 2 when the server cannot be reached.
@@ -30,12 +30,24 @@ def parse_arguments():
     parser.add_argument("--url", default="http://localhost:5001")
     parser.add_argument("--transport", choices=["websocket", "polling"], default="websocket")
     parser.add_argument("--speed", type=float, default=1.0, help="1 is the speed of speech")
+    parser.add_argument("--no-cookies", action="store_true", help="keep none, as apps whose HTTP library has no jar")
     return parser.parse_args()
+
+
+def session_without_cookies():
+    import http.cookiejar
+
+    import requests
+
+    session = requests.Session()
+    session.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
+    return session
 
 
 def main():
     arguments = parse_arguments()
-    client = socketio.Client(reconnection=False)
+    http_session = session_without_cookies() if arguments.no_cookies else None
+    client = socketio.Client(reconnection=False, http_session=http_session)
     started = threading.Event()
     stopped = threading.Event()
     errors = []
@@ -80,7 +92,7 @@ def main():
         audio = audio_file.read()
 
     try:
-        client.connect(arguments.url, transports=[arguments.transport])
+        client.connect(arguments.url, transports=[arguments.transport], wait_timeout=20)
     except socketio.exceptions.ConnectionError as error:
         note(f"cannot connect to {arguments.url}: {error}")
         return 2
