@@ -269,10 +269,12 @@ export class SessionRegistry {
       const isAway = error instanceof GatewayError && error.code === 'store_unavailable';
       // The present owner alone may attach a client without the store, and only one that knows no later owner.
       if (!isAway || local === undefined || local.isGone || local.epoch < request.epoch) throw error;
+      const lastSeq = local.journal?.lastSeq ?? 0;
+      // Nor one that an earlier owner, cut off as well, has told more: only a claim can work that in.
+      if (lastSeq < request.lastSeq) throw error;
       const view = makeView(request.sessionId, local.request);
       const missed = local.journal?.since(request.lastSeq) ?? [];
       const { epoch } = local;
-      const lastSeq = local.journal?.lastSeq ?? 0;
       replay(view, { entries: missed, lastSeq, trimmedEnd: undefined }, request, { epoch, durable: false });
       view.resumed(epoch, local.next, missed.length);
       local.reattach(view, undefined, request.attempt, 0, lastSeq);

@@ -153,6 +153,24 @@ describeCluster((redis) => {
     });
   });
 
+  it.concurrent('does not attach a client without the store to an owner that does not know all that it knows', async () => {
+    await SplitBrain.run(redis(), async (split) => {
+      split.cut('a', 'reset');
+      // B has the session from now on, and the client does not hear of it.
+      await split.phone.turnTo('b', true);
+      await split.isStored(2);
+      await split.goesTo('a');
+      await split.hears('a', isProvisional);
+      split.cut('b', 'reset');
+      await split.isSentAway('b');
+      await split.heal('b');
+      await split.goesTo('b');
+      await split.hears('b', isCommitted);
+      await split.heal('a');
+      await split.isFenced('a');
+    });
+  });
+
   it.concurrent.each(CUT)(
     'is whole when the store comes back empty, and an owner that was passed over (%s) makes the record anew',
     async (how) => {
