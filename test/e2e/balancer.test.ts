@@ -95,7 +95,7 @@ describe('a gateway behind a load balancer', () => {
       // From workers they come a little later.
       const networks = () =>
         gateway.logs.flatMap(({ msg, client_network }) => (msg === 'client connected' ? [client_network] : []));
-      await expect.poll(networks).toEqual([network, network]);
+      await expect.poll(networks, { timeout: 10_000 }).toEqual([network, network]);
       expect(JSON.stringify(gateway.logs)).not.toMatch(/198\.51\.100\.7|203\.0\.113\.7/);
     },
   );
@@ -248,7 +248,9 @@ describe.skipIf(NO_REDIS || NO_HAPROXY)('HAProxy in front of three gateways of t
       gateways.flatMap((one) =>
         Array.from(one.stdout().matchAll(/"client_network":"([^"]+)"/g), ([, network]) => network),
       );
-    await expect.poll(() => networks().filter((network) => network === '127.9.8.0/24').length).toBe(TRANSPORTS.length);
+    await expect
+      .poll(() => networks().filter((network) => network === '127.9.8.0/24').length, { timeout: 10_000 })
+      .toBe(TRANSPORTS.length);
     expect(networks()).not.toContain('203.0.113.0/24');
   });
 
@@ -306,7 +308,7 @@ describe.skipIf(NO_HAPROXY)('HAProxy in front of a gateway that drains', () => {
         { do: 'final', atSample: 19_200, text: 'trailing' },
       ]);
     const gateways: TestGateway[] = await Promise.all(
-      [1, 2, 3].map(() => startGateway(slow(), { GATEWAY_DRAIN_TIMEOUT_MS: '60000' })),
+      [1, 2, 3].map(() => startGateway(slow(), { GATEWAY_DRAIN_TIMEOUT_MS: '40000' })),
     );
     const haproxy = await HAProxy.start(gateways);
     open.push(...gateways, { close: () => haproxy.stop() });
@@ -332,12 +334,12 @@ describe.skipIf(NO_HAPROXY)('HAProxy in front of a gateway that drains', () => {
     await Promise.all(late.map((one) => one.next('connected')));
     // What polls in the meantime goes where it went.
     speaker.socket.emit('audio_chunk', { chunk: tone(100) });
-    await speaker.next('transcription_stopped');
+    await speaker.next('transcription_stopped', 60_000);
     await drained;
     for (const one of late) one.close();
     expect(finalsOf(speaker)).toEqual(['first', 'trailing']);
     expect(speaker.all('error')).toEqual([]);
-    await expect.poll(() => haproxy.requests.length - before).toBeGreaterThan(late.length);
+    await expect.poll(() => haproxy.requests.length - before, { timeout: 10_000 }).toBeGreaterThan(late.length);
     const since = haproxy.requests.slice(before);
     const own = since.filter(({ query }) => query.get('sid') === sid);
     expect(own.filter(({ status }) => status === 200).length).toBeGreaterThan(1);

@@ -5,6 +5,7 @@ import { occupyPort, ROOT, type Running, run } from './process.ts';
 
 /** Debian has it where only administrators look. */
 const ENV = { PATH: `${process.env.PATH}:/usr/sbin` };
+const COMMAND = 'haproxy';
 const CONFIGURATION = `${ROOT}deploy/haproxy/haproxy.cfg`;
 /** As many as the configuration has. */
 const GATEWAYS = ['gateway1', 'gateway2', 'gateway3'] as const;
@@ -38,7 +39,7 @@ export class HAProxy {
       [`GATEWAY_${index + 1}`, new URL(url).host],
       [`GATEWAY_${index + 1}_ADMIN_PORT`, new URL(adminUrl).port],
     ]);
-    const running = run('haproxy', ['-db', '-f', CONFIGURATION], {
+    const running = run(COMMAND, ['-db', '-f', CONFIGURATION], {
       env: { ...ENV, ...Object.fromEntries(addresses), HAPROXY_BIND: `127.0.0.1:${port}`, HAPROXY_LOG_LEVEL: 'info' },
     });
     const haproxy = new HAProxy(port, running);
@@ -82,7 +83,7 @@ export class HAProxy {
 
 function isInstalled(): boolean {
   try {
-    execFileSync('haproxy', ['-v'], { stdio: 'ignore', env: ENV });
+    execFileSync(COMMAND, ['-v'], { stdio: 'ignore', env: ENV });
     return true;
   } catch {
     return false;
