@@ -15,8 +15,11 @@ import type { StoreBounds } from './store/store.ts';
 
 /** Of the drain deadline, what is kept for closing servers after the last session, in milliseconds. */
 const CLOSING_MS = 1_000;
-/** Of the rest, the share over which clients are sent off, and the share that each has to go: both fit, and finals too. */
-const SPREAD_SHARE = 0.75;
+/**
+ * Of the rest, the share over which clients are sent off, and the share that each has to go. What is left is for the
+ * finals of the last ones, which an engine may take seconds for.
+ */
+const SPREAD_SHARE = 0.65;
 const GRACE_SHARE = 0.15;
 
 /**

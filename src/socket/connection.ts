@@ -65,6 +65,7 @@ export class Connection implements Guest {
   /** What ends each watch, by session. */
   readonly #watches = new Map<string, () => void>();
   readonly #gone = Promise.withResolvers<void>();
+  #isDeparting = false;
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
@@ -108,6 +109,7 @@ export class Connection implements Guest {
   async depart(terms: DrainTerms): Promise<void> {
     const { registry, socket } = this.#options;
     const { tie } = this;
+    this.#isDeparting = true;
     if (tie === 'movable') {
       // Who has been asked spreads over little: the gateway asks one after the other.
       const { moveMs } = terms;
@@ -163,6 +165,8 @@ export class Connection implements Guest {
   }
 
   #audio(data: unknown, ack: Ack): void {
+    // It has not heard yet that this gateway has ended its session.
+    if (this.#isDeparting && this.#running === undefined && this.#options.caller.protocol === 1) return;
     const session = this.#require('audio_chunk');
     const seq = this.#options.caller.protocol === 2 ? parseChunkNumber(data) : undefined;
     session.audio(seq, (format) => parseAudioChunk(data, format));
