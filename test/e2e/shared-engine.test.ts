@@ -43,9 +43,11 @@ async function send(one: TestClient, audio: Buffer): Promise<void> {
   }
 }
 
-/** The places of the workers whose sessions have started, in that order. */
-function startedOn(gateway: ServedGateway): unknown[] {
-  return logsOf(gateway).flatMap(({ msg, worker }) => (msg === 'session started' ? [worker] : []));
+/** The places of the workers of the last sessions; their lines of the log may come after the clients know. */
+async function startedOn(gateway: ServedGateway, count: number, before = 0): Promise<unknown[]> {
+  const started = () => logsOf(gateway).flatMap(({ msg, worker }) => (msg === 'session started' ? [worker] : []));
+  await expect.poll(() => started().length, { timeout: 10_000 }).toBe(before + count);
+  return started().slice(before).sort();
 }
 
 /** The recognisers of a gateway: those of its children that are no workers. */
@@ -86,7 +88,7 @@ describeWithRedis('the local engine of several workers', () => {
     expect(await metricOf(gateway, 'local_capacity_sessions')).toBe(3);
     const [first, second, third, fourth, again, , , , still] = await connectInTurn(gateway, 12);
     for (const one of [first, again, still]) expect(await start(one)).toMatchObject({ ok: true });
-    const [victim, ...others] = startedOn(gateway);
+    const [victim, ...others] = await startedOn(gateway, 3);
     expect(others).toEqual([victim, victim]);
     for (const one of [second, third, fourth]) expect(await start(one)).toMatchObject(FULL);
     await emitWithAck(first as TestClient, 'stop_transcription');
@@ -105,7 +107,7 @@ describeWithRedis('the local engine of several workers', () => {
       await send(one, SPEECH);
       await emitWithAck(one, 'stop_transcription');
     }
-    expect(startedOn(gateway).slice(-WORKERS).sort()).toEqual([1, 2, 3, 4]);
+    expect(await startedOn(gateway, WORKERS, 6)).toEqual([1, 2, 3, 4]);
     expect(recognisersOf(gateway)).toHaveLength(1);
   });
 
@@ -113,7 +115,7 @@ describeWithRedis('the local engine of several workers', () => {
     const gateway = await serve(WORKERS);
     const speakers = await connectInTurn(gateway, WORKERS);
     for (const one of speakers) expect(await start(one)).toMatchObject({ ok: true });
-    expect(startedOn(gateway).sort()).toEqual([1, 2, 3, 4]);
+    expect(await startedOn(gateway, WORKERS)).toEqual([1, 2, 3, 4]);
     await Promise.all(speakers.map((one) => send(one, SPEECH.subarray(0, 48_000))));
     for (const one of speakers) {
       await expect.poll(() => one.all('transcription_result').length, { timeout: 10_000 }).toBeGreaterThan(0);
