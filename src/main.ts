@@ -1,14 +1,13 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
-import { checkConfig, printEnv } from './cli/config-commands.ts';
-import { emulator } from './cli/emulator.ts';
 import { addEmulatorOptions, type EmulatorCommandOptions } from './cli/emulator-options.ts';
 import { EXIT } from './cli/exit.ts';
-import { serve } from './cli/serve.ts';
-import { stream } from './cli/stream.ts';
 import { DEFAULT_URL, type StreamCommandOptions } from './cli/stream-options.ts';
 import { VERSION } from './version.ts';
 
-/** The command line: picks a command and does nothing else. @param argv as `process.argv` */
+/**
+ * The command line: picks a command and does nothing else. Each is loaded when it is picked, because a worker that starts
+ * has no use for the others. @param argv as `process.argv`
+ */
 export async function main(argv: readonly string[]): Promise<void> {
   const program = new Command('transcribe-gateway')
     .description('Real-time transcription gateway: microphone audio in over Socket.IO, transcripts out.')
@@ -20,6 +19,7 @@ export async function main(argv: readonly string[]): Promise<void> {
     .command('serve')
     .description('run the gateway; its settings come from the environment, see print-env')
     .action(async () => {
+      const { serve } = await import('./cli/serve.ts');
       await serve();
     });
 
@@ -41,26 +41,30 @@ export async function main(argv: readonly string[]): Promise<void> {
     .option('--give-up-after <seconds>', 'how long to wait for a gateway that went away', parseSeconds, 60)
     .addHelpText('after', EXIT_HELP)
     .action(async (file: string | undefined, options: StreamCommandOptions) => {
+      const { stream } = await import('./cli/stream.ts');
       process.exitCode = await stream(file, options);
     });
 
   program
     .command('check-config')
     .description('check the environment and exit; every fault is named')
-    .action(() => {
+    .action(async () => {
+      const { checkConfig } = await import('./cli/config-commands.ts');
       process.exitCode = checkConfig();
     });
 
   program
     .command('print-env')
     .description('print every setting with its effective value, as an env file')
-    .action(() => {
+    .action(async () => {
+      const { printEnv } = await import('./cli/config-commands.ts');
       process.exitCode = printEnv();
     });
 
   addEmulatorOptions(program.command('emulator'))
     .description('run an emulator of Amazon Transcribe streaming, for load tests without an AWS account')
     .action(async (options: EmulatorCommandOptions) => {
+      const { emulator } = await import('./cli/emulator.ts');
       await emulator(options);
     });
 

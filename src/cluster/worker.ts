@@ -1,7 +1,7 @@
 import cluster from 'node:cluster';
 import { setupWorker } from '@socket.io/sticky';
 import type { Server } from 'socket.io';
-import { App, type AppParts, type DrainPace, StartupError } from '../app.ts';
+import { App, type DrainPace, StartupError } from '../app.ts';
 import type { Config } from '../config/schema.ts';
 import { connectEngine } from '../engines/hosted/connect-engine.ts';
 import { GatewayError } from '../errors.ts';
@@ -22,21 +22,12 @@ export function slotOfThisProcess(): number | undefined {
   return cluster.isWorker && slot > 0 ? slot : undefined;
 }
 
-/**
- * One worker of a cluster: a whole gateway, but for the ports. Runs until the primary ends it or is gone.
- * @param parts replaces parts of it, for tests
- */
-export async function work(
-  config: Config,
-  gatewayLog: Logger,
-  slot: number,
-  parts: Pick<AppParts, 'startEngine'> = {},
-): Promise<void> {
+/** One worker of a cluster: a whole gateway, but for the ports. Runs until the primary ends it or is gone. */
+export async function work(config: Config, gatewayLog: Logger, slot: number): Promise<void> {
   const log = gatewayLog.child({ worker: slot });
   const enginePath = process.env[ENGINE_VARIABLE];
   const starting = App.start(config, log, {
     ...(enginePath !== undefined && { startEngine: () => connectEngine(enginePath) }),
-    ...parts,
     worker: { takeConnections: (server) => takeConnections(server as unknown as Server) },
   });
   const report = async (app: App, request?: number) => {

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { cli, killAll, ROOT, type ServedGateway, serveGateway } from '../support/process.ts';
+import { cli, killAll, ROOT, type ServedGateway, serveGateway, startServe } from '../support/process.ts';
 import { wordErrorRate } from '../support/words.ts';
 
 /** The gateway on Amazon Transcribe, which is the emulator with the local recogniser behind it; all are processes. */
@@ -81,8 +81,7 @@ describe('the gateway with GATEWAY_ENGINE=aws beside the emulator', () => {
   });
 
   it('says what to set when the region is missing', async () => {
-    const env = { HOST: '127.0.0.1', PORT: '0', GATEWAY_ADMIN_HOST: '127.0.0.1', GATEWAY_ADMIN_PORT: '0' };
-    const serve = cli(['serve'], { env: { ...env, GATEWAY_ENGINE: 'aws' } });
+    const serve = startServe({ GATEWAY_ENGINE: 'aws' });
     expect(await serve.exited).toBe(1);
     expect(serve.stderr()).toContain('set AWS_REGION, such as us-east-1, or GATEWAY_AWS_POOL');
   });

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { afterEach, describe, expect, it } from 'vitest';
 import { tone } from '../support/client.ts';
-import { cli, killAll, occupyPort, serveGateway } from '../support/process.ts';
+import { cli, killAll, occupyPort, serveGateway, startServe } from '../support/process.ts';
 import { Feed, transcribe } from '../unit/emulator/sdk-client.ts';
 
 afterEach(killAll);
@@ -121,16 +121,14 @@ describe('serve', () => {
 
   it.each(['PORT', 'GATEWAY_ADMIN_PORT'])('names %s when its port is taken', async (variable) => {
     const { port, release } = await occupyPort();
-    const env = { HOST: '127.0.0.1', PORT: '0', GATEWAY_ADMIN_HOST: '127.0.0.1', GATEWAY_ADMIN_PORT: '0' };
-    const serve = cli(['serve'], { env: { ...env, ...SCRIPTED, [variable]: String(port) } });
+    const serve = startServe({ ...SCRIPTED, [variable]: String(port) });
     expect(await serve.exited).toBe(1);
     expect(serve.stderr()).toContain(`Port ${port} on 127.0.0.1 is taken. Set ${variable} to a free port.`);
     await release();
   });
 
   it('names HOST when it is not an address of this machine', async () => {
-    const env = { HOST: '192.0.2.1', PORT: '0', GATEWAY_ADMIN_HOST: '127.0.0.1', GATEWAY_ADMIN_PORT: '0' };
-    const serve = cli(['serve'], { env: { ...env, ...SCRIPTED } });
+    const serve = startServe({ ...SCRIPTED, HOST: '192.0.2.1' });
     expect(await serve.exited).toBe(1);
     expect(serve.stderr()).toContain('192.0.2.1 is not an address of this machine. Set HOST.');
   });

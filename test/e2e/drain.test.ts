@@ -3,6 +3,7 @@ import { connect, emitWithAck, type TestClient, tone } from '../support/client.t
 import { scripted, startGateway } from '../support/gateway.ts';
 import { killAll, run, serveGateway } from '../support/process.ts';
 import { NO_REDIS, RedisServer } from '../support/redis.ts';
+import { WORKERS } from '../support/workers.ts';
 
 const clients: TestClient[] = [];
 
@@ -39,17 +40,18 @@ describe('a drain', () => {
       }
       gateway.child.kill(signal);
       expect(await gateway.exited).toBe(0);
-      for (const one of all) {
-        await one.next('transcription_stopped');
+      for (const [index, one] of all.entries()) {
+        const isVersion2 = index % 2 === 1;
+        // With workers there is a Redis, and another gateway may go on with the session.
+        if (isVersion2 && WORKERS > 1) {
+          await one.next('server_draining');
+          continue;
+        }
+        const { reason } = await one.next('transcription_stopped');
+        expect(reason).toBe(isVersion2 ? 'draining' : undefined);
         const finals = one.all('transcription_result').filter((result) => result.is_partial === false);
         expect(finals.map((result) => result.text)).toEqual(['second 1', 'second 2']);
       }
-      expect(all.flatMap((one) => one.all('transcription_stopped').map((event) => event.reason))).toEqual([
-        undefined,
-        'draining',
-        undefined,
-        'draining',
-      ]);
     },
   );
 
@@ -88,13 +90,14 @@ describe('a drain', () => {
     await emitWithAck(busy, 'audio_chunk', { chunk: tone(100) });
 
     const closed = gateway.close();
-    expect(await ready()).toEqual([503, { status: 'draining' }]);
+    await expect.poll(ready).toEqual([503, { status: 'draining' }]);
     expect((await fetch(`${gateway.adminUrl}/livez`)).status).toBe(200);
-    expect(await gateway.metric('transcribe_gateway_draining')).toBe(1);
+    await expect.poll(() => gateway.metric('transcribe_gateway_draining')).toBe(1);
     expect(await emitWithAck(idle, 'start_transcription')).toMatchObject({
       ok: false,
       error: { code: 'draining', retryable: true },
     });
+    busy.socket.emit('stop_transcription');
     await busy.next('transcription_stopped');
     await closed;
     await expect(fetch(`${gateway.adminUrl}/livez`)).rejects.toThrow();
@@ -104,12 +107,14 @@ describe('a drain', () => {
   it('exits with 0 at the deadline even if the engine hangs, and says what was lost', async () => {
     const engine = scripted([{ do: 'hang', atSample: 1 }]);
     const gateway = await startGateway(engine, { GATEWAY_DRAIN_TIMEOUT_MS: '1300' });
-    const v2 = client(gateway.url, { auth: { protocol: 2 } });
-    await emitWithAck(v2, 'start_transcription');
-    await emitWithAck(v2, 'audio_chunk', { chunk: tone(100) });
+    // One of version 2 may go on elsewhere, where there is a Redis.
+    const v1 = client(gateway.url);
+    v1.socket.emit('start_transcription');
+    await v1.next('transcription_started');
+    await emitWithAck(v1, 'audio_chunk', { chunk: tone(100) });
     await gateway.close();
-    expect(await v2.next('transcription_gap')).toMatchObject({ from_ms: 0, to_ms: 100 });
-    expect(await v2.next('transcription_stopped')).toMatchObject({ reason: 'draining' });
+    expect((await v1.next('error')).message).toMatch(/Audio from 0 to 100 ms was lost/);
+    await v1.next('transcription_stopped');
   });
 
   it.skipIf(NO_REDIS)('holds its sessions for a store that is away, and exits with 0 at the deadline', async () => {

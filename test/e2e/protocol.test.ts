@@ -267,6 +267,7 @@ describe('version 2', () => {
     v2.socket.emit('start_transcription');
     v2.socket.emit('audio_chunk', { chunk: tone(200) });
     expect(await emitWithAck(v2, 'stop_transcription')).toMatchObject({ ok: true });
+    await v2.next('transcription_stopped');
     expect(v2.received.map(({ event }) => event).filter((event) => event.startsWith('transcription'))).toEqual([
       'transcription_started',
       'transcription_result',
@@ -304,7 +305,7 @@ describe('version 2', () => {
       ok: false,
       error: { code: 'audio_rate_exceeded', retryable: true, retry_after_ms: 500 },
     });
-    expect(paced).toBe(5);
+    await expect.poll(() => paced).toBe(5);
     v2.socket.emit('stop_transcription');
     await v2.next('error');
   });
@@ -343,7 +344,7 @@ async function speakToTheDeaf(gateway: TestGateway, done: () => Promise<boolean>
         deaf.socket.emit('audio_chunk', { chunk: tone(100) });
         return done();
       },
-      { timeout: 30_000, interval: 100 },
+      { timeout: 60_000, interval: 100 },
     )
     .toBe(true);
   return deaf;
@@ -379,7 +380,8 @@ describe('a client that does not read', () => {
     await emitWithAck(v2, 'start_transcription');
     for (let n = 0; n < 2; n++) v2.socket.emit('audio_chunk', { chunk: tone(100) });
     v2.socket.emit('stop_transcription');
-    await v2.next('transcription_stopped');
+    // Each final is committed before it is sent.
+    await v2.next('transcription_stopped', 60_000);
     expect(v2.all('transcription_result')).toHaveLength(3200);
   });
 });

@@ -19,6 +19,8 @@ export interface TestGateway {
   readonly adminUrl: string;
   /** Log lines so far, parsed. */
   readonly logs: readonly Record<string, unknown>[];
+  /** Names of the warnings of Node so far, such as one of too many listeners. */
+  readonly warnings: readonly string[];
   /** The value of a metric sample, by its name with labels as the text format has it; 0 if absent. */
   metric(sample: string): Promise<number>;
   /** Drains and ends it. Idempotent. */
@@ -48,13 +50,21 @@ async function startHere(engine: Engine, environment: Readonly<Record<string, st
   const log = createLogger('debug', destination);
   const app = await App.start(config, log, { startEngine: async () => engine });
   const adminUrl = `http://127.0.0.1:${app.adminPort}`;
+  const warnings: string[] = [];
+  const onWarning = ({ name }: Error) => warnings.push(name);
+  process.on('warning', onWarning);
+  const close = async () => {
+    await app.close();
+    process.off('warning', onWarning);
+  };
   return {
     url: `http://127.0.0.1:${app.port}`,
     adminUrl,
     logs,
+    warnings,
     metric: (sample) => readMetric(adminUrl, sample),
-    close: () => app.close(),
-    release: () => app.close(),
+    close,
+    release: close,
   };
 }
 

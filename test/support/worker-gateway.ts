@@ -3,6 +3,7 @@ import type { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { afterAll } from 'vitest';
+import { ENGINE_VARIABLE } from '../../src/cluster/crew.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import type { Engine, EngineStreamOptions } from '../../src/engines/engine.ts';
 import { makePrivatePath } from '../../src/engines/hosted/private-path.ts';
@@ -10,10 +11,9 @@ import { type EngineHost, serveEngine } from '../../src/engines/hosted/serve-eng
 import { PodBus } from '../../src/socket/pod-bus.ts';
 import { openPubSub } from '../../src/store/index.ts';
 import type { TestGateway } from './gateway.ts';
-import { type Running, run, type ServedGateway, whenReady } from './process.ts';
-import { ENGINE_VARIABLE, WORKERS, workersEnvironment } from './workers.ts';
+import { type Running, type ServedGateway, startServe, whenReady } from './process.ts';
+import { WORKERS, workersEnvironment } from './workers.ts';
 
-const ENTRY = new URL('clustered-gateway.ts', import.meta.url).pathname;
 /** Of what an unclean gateway has said, how much is shown, in characters. */
 const LAST_WORDS = 4_000;
 /** For what a test has left in a gateway to end, in milliseconds, before the gateway is given up. */
@@ -59,6 +59,7 @@ class WorkerGateway {
   readonly #removePath: () => Promise<void>;
   #served: ServedGateway | undefined;
   #logs: LogLine[] = [];
+  #warnings: string[] = [];
   #ending: Promise<void> | undefined;
 
   private constructor(
@@ -76,6 +77,10 @@ class WorkerGateway {
     this.#host = host;
     this.#removePath = removePath;
     createInterface(running.child.stdout as Readable).on('line', (line) => this.#logs.push(JSON.parse(line)));
+    createInterface(running.child.stderr as Readable).on('line', (line) => {
+      const [, name] = /^\(node:\d+\) (\w+Warning)/.exec(line) ?? [];
+      if (name !== undefined) this.#warnings.push(name);
+    });
   }
 
   static async start(kind: string, engine: Engine, given: Readonly<Record<string, string>>): Promise<WorkerGateway> {
@@ -83,7 +88,7 @@ class WorkerGateway {
     const exchange = new Exchange(engine);
     const host = await serveEngine(exchange, path);
     const environment = { ...workersEnvironment(given), LOG_LEVEL: 'debug', [ENGINE_VARIABLE]: path, ...given };
-    const running = run(process.execPath, [ENTRY], { env: environment });
+    const running = startServe(environment);
     const gateway = new WorkerGateway(kind, environment, running, exchange, host, remove);
     try {
       gateway.#served = await whenReady(running);
@@ -98,12 +103,14 @@ class WorkerGateway {
   async lend(engine: Engine): Promise<TestGateway> {
     this.#engine.current = engine;
     this.#logs = [];
+    this.#warnings = [];
     await this.#forgetSessions();
     const before = await this.#metrics();
     return {
       url: this.#served?.url ?? '',
       adminUrl: this.#served?.adminUrl ?? '',
       logs: this.#logs,
+      warnings: this.#warnings,
       metric: async (sample) => {
         const value = (await this.#metrics()).get(sample) ?? 0;
         return /_total(\{|$)/.test(sample) ? value - (before.get(sample) ?? 0) : value;
@@ -120,7 +127,8 @@ class WorkerGateway {
   }
 
   async #end(): Promise<void> {
-    this.#running.child.kill('SIGTERM');
+    // Promptly, as an `App` that is closed; SIGTERM would send the clients off one after the other.
+    this.#running.child.kill('SIGINT');
     const status = await this.#running.exited;
     await this.#host.close();
     await this.#engine.current.close();
@@ -143,9 +151,9 @@ class WorkerGateway {
     const pubSub = await openPubSub(config, () => undefined);
     const bus = new PodBus(pubSub, config.redisPrefix);
     try {
-      const sessions = new Set(this.#logs.map(({ session_id }) => session_id));
       const deadline = performance.now() + RESET_MS;
       for (;;) {
+        const sessions = new Set(this.#logs.map(({ session_id }) => session_id));
         for (const session of sessions) if (typeof session === 'string') bus.tellClaim(session, LAST_EPOCH);
         const metrics = await this.#metrics();
         const left = [...metrics].flatMap(([sample, value]) => (isLeft(sample, value) ? [`${sample} ${value}`] : []));

@@ -6,9 +6,6 @@ export const WORKERS = VITEST === undefined ? 1 : Number(GATEWAY_WORKERS);
 /** Where `workers-setup.ts` leaves the URL of its Redis for the processes of the tests. */
 export const REDIS_VARIABLE = 'TEST_WORKERS_REDIS_URL';
 
-/** Tells `clustered-gateway.ts` where the test serves its engine. */
-export const ENGINE_VARIABLE = 'TEST_ENGINE_PATH';
-
 const COMPILE_CACHE = new URL('../../node_modules/.cache/transcribe-gateway-tests', import.meta.url).pathname;
 
 let prefixes = 0;
@@ -18,12 +15,11 @@ let prefixes = 0;
  * a Redis: where the test has none, each gateway has a part of a common one to itself, as it would have its own memory.
  */
 export function workersEnvironment(given: Readonly<Record<string, string>>): Record<string, string> {
-  if (WORKERS === 1 || given.GATEWAY_WORKERS !== undefined) return {};
-  const own = {
-    GATEWAY_WORKERS: String(WORKERS),
-    // Five processes load the same modules each time.
-    NODE_COMPILE_CACHE: COMPILE_CACHE,
-  };
+  if (WORKERS === 1) return {};
+  // Five processes load the same modules each time.
+  const cache = { NODE_COMPILE_CACHE: COMPILE_CACHE };
+  if (given.GATEWAY_WORKERS !== undefined) return cache;
+  const own = { GATEWAY_WORKERS: String(WORKERS), ...cache };
   if (given.REDIS_URL !== undefined) return own;
   return {
     ...own,
