@@ -8,8 +8,10 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-/** What needs packages of its own, as `helm` does, runs only when it is named. */
+/** What needs packages of its own, as `helm` does, or takes long, as `workers`, runs only when it is named. */
 const STAGES = ['unit', 'contract', 'integration', 'e2e', 'chaos'];
+/** The end-to-end tests once more, on gateways of so many workers. */
+const WORKERS_STAGE = { project: 'e2e', env: { ...process.env, GATEWAY_WORKERS: '4' } };
 const named = process.argv.slice(2);
 
 const budgets = JSON.parse(readFileSync(new URL('./budgets.json', import.meta.url), 'utf8')) as Record<string, number>;
@@ -20,17 +22,18 @@ const rows: string[] = [];
 
 for (const stage of named.length > 0 ? named : STAGES) {
   const report = join(folder, `${stage}.json`);
+  const { project, env } = stage === 'workers' ? WORKERS_STAGE : { project: stage, env: process.env };
   const begin = performance.now();
   const args = [
     vitest,
     'run',
     '--project',
-    stage,
+    project,
     '--reporter=default',
     '--reporter=json',
     `--outputFile.json=${report}`,
   ];
-  const { status } = spawnSync(process.execPath, args, { stdio: 'inherit' });
+  const { status } = spawnSync(process.execPath, args, { stdio: 'inherit', env });
   const seconds = Math.ceil((performance.now() - begin) / 1000);
   const counts = countsOf(report);
   // A run that failed without a failed test (a hook, an unhandled rejection) is a failure all the same.
