@@ -37,7 +37,7 @@ export interface ConnectionOptions {
 const MAX_WATCHES = 16;
 
 /** How long a client may take its last finals, in milliseconds, before its connection is closed in any case. */
-const LAST_WORDS_MS = 2_000;
+const LAST_WORDS_MS = 5_000;
 /** Over how many milliseconds clients spread that are asked to move. */
 const MOVING_JITTER_MS = 200;
 

@@ -19,7 +19,7 @@ describeWithRedis('a rolling restart under live sessions of both versions, over 
       gateways: 3,
       sessions: 16,
       pollingEvery: 2,
-      drainTimeoutMs: 12_000,
+      drainTimeoutMs: 16_000,
       seed: 1,
     });
     console.log(formatRolling(report));
@@ -27,8 +27,8 @@ describeWithRedis('a rolling restart under live sessions of both versions, over 
     expect(report.accounts[2].filter((account) => !isClean(account))).toEqual([]);
     expect(report.accounts[1].filter((account) => !isClean(account))).toEqual([]);
     expect(report.rolls.map(({ exit, inWord }) => ({ exit, inWord }))).toEqual(Array(3).fill({ exit: 0, inWord: 16 }));
-    // Of so few clients two or three may come together by chance.
-    for (const { peakRate, steadyRate } of report.rolls) expect(peakRate).toBeLessThanOrEqual(2 * steadyRate + 3);
+    // Version-1 libraries draw their own delay, and a busy machine puts one or two more together.
+    for (const { peakRate, steadyRate } of report.rolls) expect(peakRate).toBeLessThanOrEqual(2 * steadyRate + 2);
     expect(report.moves[2]).toBeGreaterThanOrEqual(8);
     expect(report.moves[1]).toBeGreaterThanOrEqual(8);
   });

@@ -29,7 +29,7 @@ interface Roll {
   readonly inWord: number;
   /** Clients that it had then. */
   readonly clients: number;
-  /** Connections in a second that an even pace over the whole drain would make. */
+  /** Connections in a second that the pace of the drain makes. */
   readonly steadyRate: number;
   /** The most connections within one second, at the balancer. */
   readonly peakRate: number;
@@ -50,6 +50,8 @@ export interface RollingReport {
 /** Of the time before its servers are closed, the part over which a gateway sends its clients off; see `src/app.ts`. */
 const SPREAD_SHARE = 0.65;
 const CLOSING_MS = 1_000;
+/** Clients in a second at which few of them leave; see `src/socket/evacuation.ts`. */
+const SLOWEST_PACE = 2;
 const SECOND_MS = 1_000;
 /** Clients that begin in one second; more would be refused by nobody, but would not be steady. */
 const STARTS_PER_SECOND = 20;
@@ -156,7 +158,7 @@ async function roll(
     seconds: (ended - begin) / SECOND_MS,
     inWord,
     clients,
-    steadyRate: clients / spreadSeconds,
+    steadyRate: Math.max(SLOWEST_PACE, clients / spreadSeconds),
     peakRate: peakOf(balancer.connectsAt.filter((at) => at >= begin)),
   };
 }
