@@ -215,7 +215,12 @@ export class OldSpeaker extends Speaker {
     });
     this.#socket.on('disconnect', () => this.#end());
     this.#socket.on('error', ({ message }: { message: string }) => {
-      if (!/shutting down/.test(message)) this.problems.push(`error: ${message}`);
+      if (/shutting down/.test(message)) return;
+      this.problems.push(`error: ${message}`);
+      // It has failed, which version 1 does not say in any other way.
+      if (!/no session runs/.test(message) || this.#session === undefined) return;
+      this.#end();
+      this.#socket.emit('start_transcription', { language_code: 'en-US' });
     });
   }
 
