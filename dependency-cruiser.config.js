@@ -1,6 +1,6 @@
 /**
  * The direction of the house: main → cli → cluster → app → socket, http, admin → session → engines, resume → store →
- * metrics → errors, log, protocol, config types. A folder may import those after it, never those before it. The client
+ * metrics → auth → errors, log, protocol, config types. A folder may import those after it, never those before it. The client
  * library stands beside the server: of all that it may know only the protocol.
  */
 const LAYERS = [
@@ -14,8 +14,9 @@ const LAYERS = [
   ['resume', '^src/resume/'],
   ['store', '^src/store/'],
   ['metrics', '^src/metrics/'],
+  ['auth', '^src/auth/'],
   ['client', '^src/client/'],
-  ['base', '^src/(protocol|config)/|^src/(backoff|errors|failpoints|log|version|speech-sample)\\.ts$'],
+  ['base', '^src/(protocol|config)/|^src/(backoff|errors|failpoints|log|version|speech-sample|watched-files)\\.ts$'],
 ];
 
 const upward = LAYERS.slice(1).map(([name, path], index) => ({

@@ -1,5 +1,6 @@
+import { ConfigError } from '../config/config-error.ts';
 import { environmentLines } from '../config/describe.ts';
-import { ConfigError, loadConfig } from '../config/load.ts';
+import { loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { EXIT, type ExitStatus } from './exit.ts';
 

@@ -1,4 +1,4 @@
-import { HIDDEN } from './load.ts';
+import { HIDDEN } from './config-error.ts';
 import { type Config, SETTINGS } from './schema.ts';
 
 /** The settings as rows of a Markdown table, for the README. */

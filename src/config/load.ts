@@ -1,28 +1,8 @@
+import { ConfigError, type ConfigFault, HIDDEN } from './config-error.ts';
+import { contradictions } from './contradictions.ts';
 import { type Config, SETTINGS } from './schema.ts';
 
-/** Names the variable, shows its value and says what is wrong with it. */
-export interface ConfigFault {
-  readonly variable: string;
-  readonly value: string;
-  readonly problem: string;
-}
-
-/** Thrown with every fault at once, so that an operator mends them in one go. */
-export class ConfigError extends Error {
-  override readonly name = 'ConfigError';
-  readonly faults: readonly ConfigFault[];
-
-  constructor(faults: readonly ConfigFault[]) {
-    const lines = faults.map((f) => `  ${f.variable}=${JSON.stringify(f.value)} ${f.problem}`);
-    super(`The configuration has ${faults.length === 1 ? 'a fault' : `${faults.length} faults`}:\n${lines.join('\n')}`);
-    this.faults = faults;
-  }
-}
-
 const OUR_PREFIX = 'GATEWAY_';
-
-/** What is shown of a secret. */
-export const HIDDEN = '***';
 
 /**
  * Kubernetes injects these for a Service whose name ends in "gateway": GATEWAY_SERVICE_HOST, GATEWAY_SERVICE_PORT_HTTP,
@@ -73,38 +53,9 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
     faults.push({ variable, value, problem: unknownVariable(variable, known) });
   }
 
-  if (portsClash(values as Partial<Config>)) {
-    faults.push({
-      variable: SETTINGS.adminPort.variable,
-      value: String(values.adminPort),
-      problem: `must differ from ${SETTINGS.port.variable}, unless the hosts are two addresses`,
-    });
-  }
-  const { workers, redisUrl } = values as Partial<Config>;
-  // A Redis that is at fault itself is absent from the values, and named already.
-  if (workers !== undefined && workers > 1 && redisUrl === undefined && 'redisUrl' in values) {
-    faults.push({
-      variable: SETTINGS.workers.variable,
-      value: String(workers),
-      problem: `needs ${SETTINGS.redisUrl.variable}: a client that returns may meet another worker, which finds its session there`,
-    });
-  }
+  faults.push(...contradictions(values as Partial<Config>));
   if (faults.length > 0) throw new ConfigError(faults);
   return Object.freeze(values) as unknown as Config;
-}
-
-/** An address of zeros alone, in any spelling: it stands for all the others. */
-const WILDCARD_HOST = /^[0.:]+$/;
-
-/**
- * Whether both servers are certain to want the same port of the same address. A value that is at fault itself is absent
- * and proves nothing. Two spellings of one address are left to the operating system, which refuses the second server.
- */
-function portsClash({ host, port, adminHost, adminPort }: Partial<Config>): boolean {
-  if (port === undefined || port === 0 || port !== adminPort) return false;
-  const isWildcard = (name: string | undefined) => name !== undefined && WILDCARD_HOST.test(name);
-  const isSame = host !== undefined && host.toLowerCase() === adminHost?.toLowerCase();
-  return isSame || isWildcard(host) || isWildcard(adminHost);
 }
 
 function problemsOf(error: { issues: readonly { message: string }[] }): string {

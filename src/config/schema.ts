@@ -1,72 +1,19 @@
-import { z } from 'zod';
 import { FAILPOINTS, parseFailpoints } from '../failpoints.ts';
+import { AUTH_SETTINGS } from './auth-settings.ts';
 import { awsPool, httpUrl } from './aws-pool.ts';
+import { REDIS_SETTINGS } from './redis-settings.ts';
+import { decimal, host, integer, oneOf, type Setting, setting, text } from './setting.ts';
 
-/**
- * Every setting of the gateway, once. The configuration type, the checks, `print-env` and the table in the README all
- * come from here.
- */
-interface Setting<T> {
-  /** Environment variable. Ours start with GATEWAY_; conventional ones keep the name that operators know. */
-  readonly variable: string;
-  /** Checks and converts the text of the variable. */
-  readonly schema: z.ZodType<T, string>;
-  /** Undefined when the setting is off or computed unless given. */
-  readonly default: T;
-  /** How the table names a default that is computed. */
-  readonly defaultText?: string;
-  readonly unit?: string;
-  readonly help: string;
-  /** The value is never printed. */
-  readonly secret?: boolean;
-}
-
-function setting<T>(definition: Setting<T>): Setting<T> {
-  return definition;
-}
-
-/** Digits only, so that `1e3`, `0x10` and an empty string are faults and not surprises. */
-function integer(min: number, max: number): z.ZodType<number, string> {
-  return z
-    .string()
-    .regex(/^\d{1,15}$/, 'must be a whole number')
-    .transform(Number)
-    .refine((n) => n >= min && n <= max, `must be between ${min} and ${max}`);
-}
-
-/** A plain decimal number, for factors. */
-function decimal(min: number, max: number): z.ZodType<number, string> {
-  return z
-    .string()
-    .regex(/^\d{1,6}(\.\d{1,6})?$/, 'must be a number such as 1.5')
-    .transform(Number)
-    .refine((n) => n >= min && n <= max, `must be between ${min} and ${max}`);
-}
-
-function oneOf<const T extends readonly [string, ...string[]]>(values: T): z.ZodType<T[number], string> {
-  return z.enum(values, { error: `must be one of ${values.join(', ')}` }) as unknown as z.ZodType<T[number], string>;
-}
-
-const text = z.string().trim().min(1, 'must not be empty');
-const host = text.regex(/^[\w.:%-]+$/, 'must be an IP address or a host name');
-
-const redisUrl = z.string().refine((value) => {
-  if (!URL.canParse(value)) return false;
-  const { hash, hostname, pathname, protocol, search } = new URL(value);
-  return /^rediss?:$/.test(protocol) && hostname !== '' && /^(\/\d{0,4})?$/.test(pathname) && search + hash === '';
-}, 'must be redis://user:password@host:port/database, or rediss:// for TLS');
-
-const hostsAndPorts = z
-  .string()
-  .regex(/^[\w.-]+:\d{1,5}(,[\w.-]+:\d{1,5})*$/, 'must be host:port, or several with commas between them');
-
-const REDIS_MODES = ['standalone', 'sentinel', 'cluster'] as const;
 const ENGINE_NAMES = ['local', 'scripted', 'aws'] as const;
 const FRAME_PATHS = ['fast', 'stock'] as const;
 export type EngineName = (typeof ENGINE_NAMES)[number];
 
 export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 
+/**
+ * Every setting of the gateway, once. The configuration type, the checks, `print-env` and the table in the README all
+ * come from here.
+ */
 export const SETTINGS = {
   environment: setting<string>({
     variable: 'NODE_ENV',
@@ -298,66 +245,8 @@ export const SETTINGS = {
     default: undefined,
     help: 'For tests only: the process kills itself at these places, each with a chance from 0 to 1.',
   }),
-  redisUrl: setting<string | undefined>({
-    variable: 'REDIS_URL',
-    secret: true,
-    schema: redisUrl,
-    default: undefined,
-    defaultText: 'none: sessions end with the process',
-    help: 'Redis that the workers share sessions through: `redis://user:password@host:port/database`, or `rediss://` for TLS. Special characters of user and password percent-encoded.',
-  }),
-  redisMode: setting<(typeof REDIS_MODES)[number]>({
-    variable: 'GATEWAY_REDIS_MODE',
-    schema: oneOf(REDIS_MODES),
-    default: 'standalone',
-    help: 'How Redis is run: `standalone`, `sentinel` or `cluster`. User, password and TLS come from REDIS_URL in all of them.',
-  }),
-  redisNodes: setting<string | undefined>({
-    variable: 'GATEWAY_REDIS_NODES',
-    schema: hostsAndPorts,
-    default: undefined,
-    defaultText: 'the one in REDIS_URL',
-    help: 'The Sentinels, or some nodes of the cluster, to ask for the others: `host:port,host:port`.',
-  }),
-  redisSentinelName: setting<string>({
-    variable: 'GATEWAY_REDIS_SENTINEL_NAME',
-    schema: text.regex(/^[\w.-]+$/, 'must be letters, digits, dots, hyphens or underscores'),
-    default: 'mymaster',
-    help: 'Name under which the Sentinels know the master.',
-  }),
-  redisSentinelUsername: setting<string | undefined>({
-    variable: 'GATEWAY_REDIS_SENTINEL_USERNAME',
-    schema: text,
-    default: undefined,
-    help: 'User for the Sentinels themselves.',
-  }),
-  redisSentinelPassword: setting<string | undefined>({
-    variable: 'GATEWAY_REDIS_SENTINEL_PASSWORD',
-    secret: true,
-    schema: text,
-    default: undefined,
-    help: 'Password for the Sentinels themselves.',
-  }),
-  redisCaFile: setting<string | undefined>({
-    variable: 'GATEWAY_REDIS_CA_FILE',
-    schema: text,
-    default: undefined,
-    defaultText: 'those that Node trusts',
-    help: 'PEM file of the authorities that Redis certificates are checked against, with `rediss://`.',
-  }),
-  redisPrefix: setting<string>({
-    variable: 'GATEWAY_REDIS_PREFIX',
-    schema: z.string().regex(/^[\w:.-]{1,64}$/, 'must be letters, digits, colons, dots, hyphens or underscores'),
-    default: 'transcribe-gateway:',
-    help: 'Before every key, for gateways that share a Redis and nothing else.',
-  }),
-  redisTimeoutMs: setting<number>({
-    variable: 'GATEWAY_REDIS_TIMEOUT_MS',
-    schema: integer(50, 60_000),
-    default: 1_000,
-    unit: 'ms',
-    help: 'How long Redis may take to answer before it counts as away.',
-  }),
+  ...REDIS_SETTINGS,
+  ...AUTH_SETTINGS,
   drainTimeoutMs: setting<number>({
     variable: 'GATEWAY_DRAIN_TIMEOUT_MS',
     schema: integer(100, 3_600_000),

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { ConfigError } from '../../../src/config/config-error.ts';
 import { environmentLines } from '../../../src/config/describe.ts';
-import { ConfigError, loadConfig } from '../../../src/config/load.ts';
+import { loadConfig } from '../../../src/config/load.ts';
 import { SETTINGS } from '../../../src/config/schema.ts';
 
 function faultsOf(environment: Record<string, string>) {
@@ -161,5 +162,45 @@ describe('environmentLines', () => {
     const lines = environmentLines(loadConfig({ REDIS_URL: `redis://:${secret}@127.0.0.1:6379` }));
     expect(lines).toContain('# REDIS_URL=*** (set, and not shown)');
     expect(lines).not.toContain(secret);
+  });
+
+  describe('who may come in', () => {
+    const SECRET = 'a secret of more than thirty-two characters';
+    const JWKS = { GATEWAY_AUTH: 'jwt', GATEWAY_JWT_JWKS_URL: 'https://issuer.example.com/jwks.json' };
+
+    it.each<[string, Record<string, string>, string]>([
+      ['everybody in production', { NODE_ENV: 'production' }, 'GATEWAY_AUTH="none" lets everybody in'],
+      ['jwt without a key', { GATEWAY_AUTH: 'jwt' }, 'needs one of GATEWAY_JWT_SECRET and GATEWAY_JWT_JWKS_URL'],
+      ['jwt with two kinds of key', { ...JWKS, GATEWAY_JWT_SECRET: SECRET, GATEWAY_JWT_AUDIENCE: 'a' }, 'needs one of'],
+      ['the keys of an issuer for anybody', JWKS, 'needs GATEWAY_JWT_AUDIENCE'],
+      ['api_key without a file', { GATEWAY_AUTH: 'api_key' }, 'needs GATEWAY_API_KEYS_FILE'],
+      ['a secret that nobody uses', { GATEWAY_JWT_SECRET: SECRET }, 'GATEWAY_JWT_SECRET="***" does nothing while'],
+      ['a short secret', { GATEWAY_AUTH: 'jwt', GATEWAY_JWT_SECRET: 'short' }, 'at least 32 characters'],
+      ['a short one of several', { GATEWAY_TOKEN_SECRET: `${SECRET},short` }, 'at least 32 characters'],
+      ['half of a certificate', { GATEWAY_TLS_CERT_FILE: 'a.pem' }, 'needs GATEWAY_TLS_KEY_FILE'],
+      ['an origin with a path', { GATEWAY_ALLOWED_ORIGINS: 'https://a.example.com/app' }, 'must be origins'],
+      ['a host for an origin', { GATEWAY_ALLOWED_ORIGINS: 'a.example.com' }, 'must be origins'],
+    ])('refuses %s', (_, environment, problem) => {
+      const error = faultsOf(environment);
+      expect(error.faults).toHaveLength(1);
+      expect(error.message).toContain(problem);
+      expect(error.message).not.toContain(SECRET);
+    });
+
+    it('refuses to end TLS in a primary', () => {
+      const files = { GATEWAY_TLS_CERT_FILE: 'a.pem', GATEWAY_TLS_KEY_FILE: 'b.pem' };
+      const workers = { GATEWAY_WORKERS: '2', REDIS_URL: 'redis://localhost' };
+      expect(faultsOf({ ...files, ...workers }).message).toContain('GATEWAY_WORKERS="2" cannot end TLS');
+      expect(loadConfig(files)).toMatchObject({ tlsCertFile: 'a.pem', tlsKeyFile: 'b.pem' });
+    });
+
+    it('takes what is whole', () => {
+      expect(loadConfig({ ...JWKS, GATEWAY_JWT_AUDIENCE: 'speech', NODE_ENV: 'production' }).auth).toBe('jwt');
+      expect(loadConfig({ GATEWAY_AUTH_NONE_IN_PRODUCTION: 'yes', NODE_ENV: 'production' }).auth).toBe('none');
+      expect(loadConfig({ GATEWAY_ALLOWED_ORIGINS: 'https://a.example.com, *' }).allowedOrigins).toEqual([
+        'https://a.example.com',
+        '*',
+      ]);
+    });
   });
 });

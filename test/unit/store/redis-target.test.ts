@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { ConfigError, loadConfig } from '../../../src/config/load.ts';
+import { ConfigError } from '../../../src/config/config-error.ts';
+import { loadConfig } from '../../../src/config/load.ts';
 import { redisTargetOf } from '../../../src/store/redis-target.ts';
 
 const targetOf = (environment: Record<string, string>) => redisTargetOf(loadConfig(environment));
