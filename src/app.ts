@@ -1,9 +1,12 @@
 import type { AddressInfo, Server as NetServer } from 'node:net';
 import { createAdminServer, type Readiness } from './admin/server.ts';
+import { openDoor } from './auth/index.ts';
+import { OriginPolicy } from './auth/origin-policy.ts';
 import { type Config, SETTINGS } from './config/schema.ts';
 import type { Engine } from './engines/engine.ts';
 import { startEngine } from './engines/index.ts';
 import { armFailpoints, parseFailpoints } from './failpoints.ts';
+import { Certificate } from './http/certificate.ts';
 import { createHttpServer } from './http/server.ts';
 import type { Logger } from './log.ts';
 import { collectProcessMetrics, createMetrics, type Metrics } from './metrics/metrics.ts';
@@ -161,7 +164,14 @@ export class App {
     bus.notify(registry);
     this.#steps.push({ name: 'sessions', close: async () => registry.close() });
 
-    const http = createHttpServer();
+    const door = await openDoor(config, this.#log);
+    this.#steps.push({ name: 'door', close: async () => door.authenticator.close() });
+    const certificate = await openCertificate(config, this.#log);
+    this.#steps.push({ name: 'certificate', close: async () => certificate?.close() });
+    // In development pages of every origin are let in, as with the original server.
+    const { allowedOrigins = config.environment === 'production' ? [] : ['*'], trustedProxies } = config;
+    const origins = new OriginPolicy(allowedOrigins, trustedProxies > 0);
+    const http = await createHttpServer({ door, origins, certificate, log: this.#log });
     this.#steps.push({ name: 'http server', close: () => http.close() });
     await http.ready();
     const gateway = new SocketGateway({
@@ -171,7 +181,9 @@ export class App {
       limits: config,
       store,
       bus,
-      trustedProxies: config.trustedProxies,
+      authenticator: door.authenticator,
+      origins,
+      trustedProxies,
       metrics,
       log: this.#log,
     });
@@ -225,6 +237,18 @@ function storeBounds(config: Config): StoreBounds {
     journal: { entries: config.journalEntries, bytes: config.journalBytes, ageMs: config.journalAgeMs },
     ttlMs: config.resumeWindowMs * RECORD_LIFE,
   };
+}
+
+/** @throws StartupError that names the files which are no certificate with its key */
+async function openCertificate({ tlsCertFile, tlsKeyFile }: Config, log: Logger): Promise<Certificate | undefined> {
+  if (tlsCertFile === undefined || tlsKeyFile === undefined) return undefined;
+  try {
+    return await Certificate.open(tlsCertFile, tlsKeyFile, log);
+  } catch (error) {
+    const { tlsCertFile: cert, tlsKeyFile: key } = SETTINGS;
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new StartupError(`${cert.variable} and ${key.variable} cannot be used: ${reason}.`, { cause: error });
+  }
 }
 
 /** A server of Fastify's, or one in that form. */

@@ -1,4 +1,5 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import type { ApiKeyCommandOptions } from './cli/api-key.ts';
 import { addEmulatorOptions, type EmulatorCommandOptions } from './cli/emulator-options.ts';
 import { EXIT } from './cli/exit.ts';
 import { DEFAULT_URL, type StreamCommandOptions } from './cli/stream-options.ts';
@@ -30,6 +31,9 @@ export async function main(argv: readonly string[]): Promise<void> {
     .option('--sample', 'send the bundled speech sample instead of a file', false)
     .option('--language <tag>', 'language of the speech', 'en-US')
     .option('--url <url>', 'where the gateway is', parseUrl, DEFAULT_URL)
+    .addOption(
+      new Option('--token <token>', 'API key or JWT, where the gateway asks for one').env('TRANSCRIBE_GATEWAY_TOKEN'),
+    )
     .addOption(new Option('--realtime', 'send at the speed of speech (default)').conflicts('fast'))
     .option('--fast', 'send as fast as the gateway takes it', false)
     .option('--json', 'print each event as a line of JSON on standard output', false)
@@ -59,6 +63,19 @@ export async function main(argv: readonly string[]): Promise<void> {
     .action(async () => {
       const { printEnv } = await import('./cli/config-commands.ts');
       process.exitCode = printEnv();
+    });
+
+  program
+    .command('api-key')
+    .description('make an API key and its entry for the file that GATEWAY_API_KEYS_FILE names')
+    .requiredOption('--id <name>', 'name of the key, for logs of changes to the file')
+    .option('--tenant <name>', 'who pays', 'default')
+    .option('--scope <scope...>', 'transcribe, watch or admin; transcribe and watch by default')
+    .option('--language <tag...>', 'languages that it may ask for; all by default')
+    .option('--expires <time>', 'when it ends, such as 2027-01-31T00:00:00Z; never by default')
+    .action(async (options: ApiKeyCommandOptions) => {
+      const { apiKey } = await import('./cli/api-key.ts');
+      process.exitCode = apiKey(options);
     });
 
   addEmulatorOptions(program.command('emulator'))

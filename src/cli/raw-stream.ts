@@ -28,7 +28,13 @@ export class RawStream {
     this.#source = source;
     this.#options = options;
     this.#view = view;
-    this.#socket = io(options.url, { autoConnect: false, forceNew: true, reconnection: false });
+    const { token, url } = options;
+    this.#socket = io(url, {
+      autoConnect: false,
+      forceNew: true,
+      reconnection: false,
+      ...(token !== undefined && { auth: { token } }),
+    });
     this.#ending = new Ending(view, { hasStarted: () => this.#started, stop: () => this.#stop() });
   }
 
@@ -47,8 +53,10 @@ export class RawStream {
     const { json, language, url } = this.#options;
     if (json) socket.onAny((event, data) => process.stdout.write(`${JSON.stringify({ event, ...data })}\n`));
     socket.on('connect_error', (error) => {
-      this.#view.note(cannotReach(url, error));
-      this.#ending.finish(EXIT.unreachable);
+      // What has data comes from the gateway: it is there, and refuses.
+      const isRefusal = 'data' in error && error.data !== undefined;
+      this.#view.note(isRefusal ? `Error: ${error.message}` : cannotReach(url, error));
+      this.#ending.finish(isRefusal ? EXIT.failed : EXIT.unreachable);
     });
     socket.on('disconnect', (reason) => {
       if (reason === 'io client disconnect') return;

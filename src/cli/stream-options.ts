@@ -4,6 +4,8 @@ export interface StreamCommandOptions {
   readonly sample: boolean;
   readonly language: string;
   readonly url: string;
+  /** API key or JWT. */
+  readonly token: string | undefined;
   readonly fast: boolean;
   readonly json: boolean;
   readonly protocol: '1' | '2';

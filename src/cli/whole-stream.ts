@@ -50,6 +50,7 @@ export class WholeStream {
     const keepMs = giveUpAfterMs + KEEP_MS;
     this.#transcription = createTranscription({
       url: options.url,
+      ...(options.token !== undefined && { token: options.token }),
       language: options.language,
       // The token of the session never leaves this process.
       exclusive: true,

@@ -159,6 +159,7 @@ export class Conductor {
       transcription_stopped: (event) => this.#stopped(event),
       server_draining: (event) => this.#draining(event),
       taken_over: (event) => this.#takenOver(event),
+      token_expired: () => this.#line.renewToken(),
       error: (event) => this.#refused(event),
       closed: (error) => (error.code === 'unauthorized' ? this.#unauthorized(error) : this.#lost(error)),
     };

@@ -56,6 +56,23 @@ export class Dialer {
     return this.#tokens.refuse();
   }
 
+  /** The token has ended in mid-connection: brings another in, if there is a function to get one from. */
+  renewToken(): void {
+    const link = this.#link;
+    // Otherwise the gateway will end the connection and say why.
+    if (!this.#tokens.refuse()) return;
+    this.#tokens.get().then(
+      (token) => {
+        if (link !== this.#link) return;
+        link?.emit('refresh_token', { token }, (reply) => {
+          if (reply?.ok === true) this.#tokens.accepted();
+        });
+      },
+      // The next connection asks again, and fails with it.
+      () => undefined,
+    );
+  }
+
   acceptToken(): void {
     this.#tokens.accepted();
   }

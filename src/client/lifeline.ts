@@ -116,6 +116,11 @@ export class Lifeline {
     return this.#dialer.refuseToken();
   }
 
+  /** The token has ended. */
+  renewToken(): void {
+    this.#dialer.renewToken();
+  }
+
   #drop(): void {
     clearTimeout(this.#timer);
     this.#patience.down();

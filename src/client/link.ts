@@ -21,6 +21,7 @@ const EVENTS = [
   'audio_ack',
   'server_draining',
   'taken_over',
+  'token_expired',
   'error',
 ] as const satisfies readonly (keyof ServerToClientEvents)[];
 

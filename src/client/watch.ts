@@ -116,6 +116,7 @@ export class Watch extends Emitter<WatchEvents> implements AsyncIterable<Entry> 
         this.#end(undefined);
       },
       server_draining: (event) => this.#line.leave(event),
+      token_expired: () => this.#line.renewToken(),
       error: (event) => this.#refused(errorOf(event)),
       closed: (error) => this.#refused(error),
       transcription_started: ignore,

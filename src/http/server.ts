@@ -1,9 +1,39 @@
+import { createServer, type Server } from 'node:http';
+import helmet from '@fastify/helmet';
 import Fastify, { type FastifyInstance } from 'fastify';
+import type { Door } from '../auth/index.ts';
+import type { OriginPolicy } from '../auth/origin-policy.ts';
+import { GatewayError } from '../errors.ts';
+import type { Logger } from '../log.ts';
 import { VERSION } from '../version.ts';
+import type { Certificate } from './certificate.ts';
+import { answerError } from './errors.ts';
+import { addTokenRoute } from './tokens.ts';
+
+/** Largest body in bytes: requests here are a few fields. */
+const MAX_BODY_BYTES = 16_384;
+
+export interface HttpServerOptions {
+  readonly door: Door;
+  readonly origins: OriginPolicy;
+  /** TLS ends here; otherwise in front, or nowhere. */
+  readonly certificate: Certificate | undefined;
+  readonly log: Logger;
+}
 
 /** The public HTTP server. Socket.IO shares its port; `/` tells whoever opens it in a browser what is here. */
-export function createHttpServer(): FastifyInstance {
-  const http = Fastify();
+export async function createHttpServer(options: HttpServerOptions): Promise<FastifyInstance> {
+  const { certificate, door, log, origins } = options;
+  const http = Fastify({
+    bodyLimit: MAX_BODY_BYTES,
+    serverFactory: (handler): Server => certificate?.createServer(handler) ?? createServer(handler),
+  });
+  // No page is served here, so that nothing needs to be allowed.
+  await http.register(helmet, { contentSecurityPolicy: { directives: { 'default-src': ["'none'"] } } });
+  http.addHook('onRequest', async ({ headers }) => {
+    if (!origins.allows(headers)) throw new GatewayError('origin_refused', 'This web origin is not allowed.');
+  });
+  http.setErrorHandler((error: Error, request, reply) => answerError(error, request, reply, log));
   http.get('/', async () => ({
     service: 'transcribe-gateway',
     version: VERSION,
@@ -11,5 +41,6 @@ export function createHttpServer(): FastifyInstance {
     socket_io_path: '/socket.io',
     socket_io_client: '/socket.io/socket.io.js',
   }));
+  addTokenRoute(http, door);
   return http;
 }

@@ -85,6 +85,11 @@ export interface TakenOverEvent {
   epoch: number;
 }
 
+/** Version 2 only: the token has ended; the connection does too unless `refresh_token` brings another in time. */
+interface TokenExpiredEvent {
+  grace_ms: number;
+}
+
 export interface ResultItem {
   content: string;
   type: 'word' | 'punctuation';
@@ -196,6 +201,7 @@ export interface ServerToClientEvents {
   audio_ack: (event: AudioAckEvent) => void;
   server_draining: (event: DrainingEvent) => void;
   taken_over: (event: TakenOverEvent) => void;
+  token_expired: (event: TokenExpiredEvent) => void;
   error: (event: ErrorEvent) => void;
 }
 
@@ -216,4 +222,5 @@ export interface ClientToServerEvents {
   unpause_transcription: (data?: unknown, ack?: Ack) => void;
   watch_transcription: (data?: unknown, ack?: Ack) => void;
   unwatch_transcription: (data?: unknown, ack?: Ack) => void;
+  refresh_token: (data?: unknown, ack?: Ack) => void;
 }

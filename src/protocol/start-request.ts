@@ -62,6 +62,11 @@ export const REQUEST_FEATURES = [
 
 export type RequestFeature = (typeof REQUEST_FEATURES)[number];
 
+/** The languages that a request asks for. */
+export function languagesOf({ identify, languageCode }: StartRequest): readonly string[] {
+  return identify?.options ?? (languageCode === undefined ? [] : [languageCode]);
+}
+
 /** The features that a request asks for. */
 export function featuresOf(request: StartRequest): RequestFeature[] {
   const asked: Record<RequestFeature, boolean> = {

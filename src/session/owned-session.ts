@@ -9,7 +9,7 @@ import type { Claim, ClaimedSession, ClaimRequest, SessionStop, Update, Watermar
 import { Lingering } from './lingering.ts';
 import type { Durability, OwnedSessionOptions } from './ownership.ts';
 import { originOf } from './resume-rules.ts';
-import { Session, type SessionEnd } from './session.ts';
+import { Session, type SessionEnd, type StopReason } from './session.ts';
 import { SessionOutput } from './session-output.ts';
 import type { EntryBody, SessionView } from './session-view.ts';
 
@@ -167,7 +167,7 @@ export class OwnedSession {
    * @param lastChunk number of the client's last chunk, if it says
    * @throws GatewayError `chunk_gap` if one is missing; `no_session` if a session that cannot be resumed stops already
    */
-  stop(reason: 'client_stop' | 'draining', lastChunk?: number): void {
+  stop(reason: StopReason, lastChunk?: number): void {
     // A client repeats its stop after a resume.
     if (this.stopping && this.#journal === undefined) {
       throw new GatewayError('no_session', 'stop_transcription: the session is already stopping.');

@@ -40,7 +40,7 @@ export interface SessionGap {
  */
 type GapReason = 'replay_overflow' | 'engine_failed' | 'client_overflow';
 
-export type StopReason = 'client_stop' | 'draining';
+export type StopReason = 'client_stop' | 'draining' | 'token_expired';
 
 export interface SessionEnd {
   readonly reason: StopReason | 'disconnected' | 'error';

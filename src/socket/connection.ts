@@ -1,5 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Socket } from 'socket.io';
+import type { Authenticator } from '../auth/authenticator.ts';
+import { assertLanguages, assertScope } from '../auth/principal.ts';
 import type { Engine } from '../engines/engine.ts';
 import { GatewayError, toGatewayError } from '../errors.ts';
 import type { Logger } from '../log.ts';
@@ -7,7 +9,8 @@ import type { Metrics } from '../metrics/metrics.ts';
 import type { Ack, ClientToServerEvents, ErrorEvent, ServerToClientEvents } from '../protocol/events.ts';
 import { parseAudioChunk, parseStart } from '../protocol/payloads.ts';
 import { parseChunkNumber, parseResume, parseStartTerms, parseStop } from '../protocol/resume-request.ts';
-import type { StartRequest } from '../protocol/start-request.ts';
+import { languagesOf, type StartRequest } from '../protocol/start-request.ts';
+import { parseTokenRefresh } from '../protocol/token-refresh.ts';
 import { parseUnwatch, parseWatch } from '../protocol/watch-request.ts';
 import type { OwnedSession } from '../session/owned-session.ts';
 import type { DrainTerms, SessionRegistry } from '../session/registry.ts';
@@ -17,6 +20,7 @@ import type { Guest, Tie } from './evacuation.ts';
 import { farewell } from './farewell.ts';
 import { type ConnectionBounds, Presenter } from './presenter.ts';
 import { SendQueue } from './send-queue.ts';
+import { Tenure } from './tenure.ts';
 import { Viewer } from './viewer.ts';
 import type { Viewers } from './viewers.ts';
 
@@ -27,7 +31,8 @@ export interface ConnectionOptions {
   readonly caller: Caller;
   readonly registry: SessionRegistry;
   readonly engine: Engine;
-  readonly limits: ConnectionBounds;
+  readonly limits: ConnectionBounds & { readonly tokenGraceMs: number };
+  readonly authenticator: Authenticator;
   readonly viewers: Viewers;
   readonly metrics: Metrics;
   readonly log: Logger;
@@ -66,9 +71,17 @@ export class Connection implements Guest {
   readonly #watches = new Map<string, () => void>();
   readonly #gone = Promise.withResolvers<void>();
   #isDeparting = false;
+  readonly #tenure: Tenure;
+  /** The token has ended and no other has come: with what runs still, the connection ends. */
+  #isOver = false;
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
+    const { caller, limits, socket } = options;
+    this.#tenure = new Tenure(caller.principal, limits.tokenGraceMs, {
+      expired: (graceMs) => caller.protocol === 2 && socket.emit('token_expired', { grace_ms: graceMs }),
+      over: () => this.#tokenOver(),
+    });
     this.#presenter = new Presenter(options.caller.protocol, options.socket.id);
     this.#sendQueue = new SendQueue(options.socket.conn, (waiting) => this.#cut(waiting));
   }
@@ -87,9 +100,11 @@ export class Connection implements Guest {
       on('unpause_transcription', (_, ack) => this.#unpause(ack));
       on('watch_transcription', (data, ack) => this.#watch(data, ack));
       on('unwatch_transcription', (data, ack) => this.#unwatch(data, ack));
+      on('refresh_token', (data, ack) => this.#refreshToken(data, ack));
     }
     socket.on('disconnect', () => {
       this.#gone.resolve();
+      this.#tenure.close();
       this.#sendQueue.close();
       for (const leave of this.#watches.values()) leave();
       const running = this.#running;
@@ -126,11 +141,14 @@ export class Connection implements Guest {
     const { caller, log, registry } = this.#options;
     const request = parseStart(data, caller.protocol);
     const terms = caller.protocol === 2 ? parseStartTerms(data) : undefined;
+    const { principal } = this.#tenure;
+    assertScope(principal, 'transcribe', 'start_transcription');
+    assertLanguages(principal, languagesOf(request), 'start_transcription');
     this.#assertFree();
     const running: Running = { view: undefined, session: undefined, startAck: ack, stopAcks: [] };
     this.#running = running;
     try {
-      running.session = registry.start(request, terms, caller.principal, log, (sessionId) => {
+      running.session = registry.start(request, terms, principal.id, log, (sessionId) => {
         running.view = this.#view(sessionId, request);
         return running.view;
       });
@@ -141,15 +159,17 @@ export class Connection implements Guest {
   }
 
   async #resume(data: unknown, ack: Ack): Promise<void> {
-    const { caller, log, registry } = this.#options;
+    const { log, registry } = this.#options;
     const request = parseResume(data);
+    const { principal } = this.#tenure;
+    assertScope(principal, 'transcribe', 'resume_transcription');
     const before = this.#running;
     // A client that has lost its place resumes on the connection that it has.
     if (before?.session?.id !== request.sessionId) this.#assertFree();
     const running: Running = { view: undefined, session: undefined, startAck: () => undefined, stopAcks: [] };
     this.#running = running;
     try {
-      running.session = await registry.resume(request, caller.principal, log, (sessionId, start) => {
+      running.session = await registry.resume(request, principal.id, log, (sessionId, start) => {
         before?.view?.mute();
         running.view = this.#view(sessionId, start);
         return running.view;
@@ -196,6 +216,7 @@ export class Connection implements Guest {
     const { registry, socket, viewers } = this.#options;
     const request = parseWatch(data);
     const { sessionId } = request;
+    assertScope(this.#tenure.principal, 'watch', 'watch_transcription');
     registry.assertNotDraining();
     // Who watches again has lost its place.
     this.#watches.get(sessionId)?.();
@@ -229,6 +250,26 @@ export class Connection implements Guest {
     this.#watches.get(sessionId)?.();
     this.#watches.delete(sessionId);
     ack({ ok: true, session_id: sessionId });
+  }
+
+  async #refreshToken(data: unknown, ack: Ack): Promise<void> {
+    const { authenticator } = this.#options;
+    const principal = await authenticator.authenticate(parseTokenRefresh(data));
+    if (principal.id !== this.#tenure.principal.id) {
+      throw new GatewayError('forbidden', 'refresh_token: the token is of another user than the one before.');
+    }
+    this.#tenure.renew(principal);
+    ack({ ok: true });
+  }
+
+  /** A version-2 session waits for its client to come back with another token; any other is finalised first. */
+  #tokenOver(): void {
+    const { caller, socket } = this.#options;
+    this.#isOver = true;
+    const session = this.#running?.session;
+    this.#emitError(new GatewayError('unauthorized', 'The token has expired.'), session?.id);
+    if (caller.protocol === 2 || session === undefined) socket.disconnect(true);
+    else if (!session.stopping) session.stop('token_expired');
   }
 
   #require(event: string): OwnedSession {
@@ -270,6 +311,8 @@ export class Connection implements Guest {
     // An acknowledgement is given once; the start's has been, unless the session never opened.
     running.startAck(reply);
     for (const ack of running.stopAcks) ack(reply);
+    // What the session says about its end is sent next.
+    if (this.#isOver) setImmediate(() => this.#options.socket.disconnect(true));
   }
 
   /** The client reads nothing any more: what waits for it is thrown away with the connection. */

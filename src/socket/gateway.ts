@@ -1,17 +1,20 @@
 import type { Server as HttpServer } from 'node:http';
 import type { Socket as TcpSocket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Server, type Socket } from 'socket.io';
+import { type DefaultEventsMap, Server, type Socket } from 'socket.io';
+import type { Authenticator } from '../auth/authenticator.ts';
+import type { OriginPolicy } from '../auth/origin-policy.ts';
 import type { Engine } from '../engines/engine.ts';
 import type { Logger } from '../log.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import type { ClientToServerEvents, ServerToClientEvents } from '../protocol/events.ts';
 import type { DrainTerms, SessionRegistry } from '../session/registry.ts';
-import { readHandshake } from './auth.ts';
+import type { Caller } from './auth.ts';
 import { networkOf } from './client-address.ts';
 import { Connection } from './connection.ts';
 import { evacuate } from './evacuation.ts';
 import { farewell } from './farewell.ts';
+import { guard } from './guard.ts';
 import type { ConnectionBounds } from './presenter.ts';
 import { Viewers, type ViewersOptions } from './viewers.ts';
 
@@ -21,13 +24,24 @@ import { Viewers, type ViewersOptions } from './viewers.ts';
  */
 const MAX_MESSAGE_BYTES = 1_000_000;
 
-export type SocketServer = Server<ClientToServerEvents, ServerToClientEvents>;
+/** What a page is told in the answer to its handshake; without the headers of CORS only its developer can read it. */
+const ORIGIN_REFUSED = 'origin_refused: this web origin is not among GATEWAY_ALLOWED_ORIGINS.';
+
+/** Set by the guard, before a connection is served. */
+interface SocketData {
+  caller?: Caller;
+}
+
+export type SocketServer = Server<ClientToServerEvents, ServerToClientEvents, DefaultEventsMap, SocketData>;
+type GatewaySocket = Parameters<Parameters<SocketServer['on']>[1]>[0];
 
 interface GatewayOptions {
   readonly http: HttpServer;
   readonly registry: SessionRegistry;
   readonly engine: Engine;
-  readonly limits: ConnectionBounds;
+  readonly limits: ConnectionBounds & { readonly tokenGraceMs: number };
+  readonly authenticator: Authenticator;
+  readonly origins: OriginPolicy;
   readonly store: ViewersOptions['store'];
   readonly bus: ViewersOptions['bus'];
   /** Proxies in front that add to `X-Forwarded-For`. */
@@ -61,8 +75,12 @@ export class SocketGateway {
       maxHttpBufferSize: MAX_MESSAGE_BYTES,
       // With a client that compresses it halves the sessions of a core and takes ten times the memory.
       perMessageDeflate: false,
-      // Web apps of other origins work as they did with the original server.
-      cors: { origin: '*' },
+      cors: { origin: (origin, decide) => decide(null, options.origins.allows({ origin })) },
+      allowRequest: ({ headers }, decide) => {
+        const isAllowed = options.origins.allows(headers);
+        if (!isAllowed) options.metrics.errorsTotal.inc({ code: 'origin_refused' });
+        decide(isAllowed ? null : ORIGIN_REFUSED, isAllowed);
+      },
       // Names the connection to a load balancer, which can then match `sid` of the requests that follow. No client keeps
       // it: the tabs of a browser would share the newest one, and it would say nothing that the query does not.
       cookie: { name: 'io', path: '/socket.io/', maxAge: 0 },
@@ -81,6 +99,7 @@ export class SocketGateway {
       this.#transports.add(transport);
       transport.once('close', () => this.#transports.delete(transport));
     });
+    this.#io.use(guard(options));
     this.#io.on('connection', (socket) => {
       try {
         this.#serve(socket, options);
@@ -126,8 +145,9 @@ export class SocketGateway {
     await closed;
   }
 
-  #serve(socket: Socket<ClientToServerEvents, ServerToClientEvents>, options: GatewayOptions): void {
-    const caller = readHandshake(socket.handshake, options.trustedProxies);
+  #serve(socket: GatewaySocket, options: GatewayOptions): void {
+    const { caller } = socket.data;
+    if (caller === undefined) throw new TypeError('a connection that was not asked who it is');
     const { connections, connectionsTotal } = options.metrics;
     const labels = { protocol: String(caller.protocol) };
     connections.inc(labels);

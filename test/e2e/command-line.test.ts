@@ -112,7 +112,11 @@ describe('serve', () => {
   });
 
   it('prints log lines alone in production', async () => {
-    const gateway = await serveGateway({ ...SCRIPTED, NODE_ENV: 'production' });
+    const gateway = await serveGateway({
+      ...SCRIPTED,
+      NODE_ENV: 'production',
+      GATEWAY_AUTH_NONE_IN_PRODUCTION: 'yes',
+    });
     gateway.child.kill('SIGTERM');
     expect(await gateway.exited).toBe(0);
     expect(gateway.stderr()).toBe('');

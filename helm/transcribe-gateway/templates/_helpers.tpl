@@ -36,6 +36,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- define "gateway.env" -}}
 - name: NODE_ENV
   value: production
+- name: GATEWAY_AUTH_NONE_IN_PRODUCTION
+  value: "yes"
 - name: PORT
   value: {{ .Values.ports.http | quote }}
 - name: GATEWAY_ADMIN_PORT

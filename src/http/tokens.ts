@@ -1,0 +1,23 @@
+import type { FastifyInstance } from 'fastify';
+import { bearerToken } from '../auth/bearer.ts';
+import type { Door } from '../auth/index.ts';
+import { assertScope } from '../auth/principal.ts';
+import { GatewayError } from '../errors.ts';
+
+/** `POST /v1/tokens`: a back end that holds an API key gets a short-lived token for one of its users. */
+export function addTokenRoute(http: FastifyInstance, { authenticator, mint }: Door): void {
+  http.post('/v1/tokens', async ({ body, headers }, reply) => {
+    if (mint === undefined) {
+      throw new GatewayError(
+        'bad_request',
+        'This gateway mints no tokens: it needs GATEWAY_AUTH=api_key and GATEWAY_TOKEN_SECRET.',
+      );
+    }
+    const asker = await authenticator.authenticate(bearerToken(headers.authorization));
+    assertScope(asker, 'transcribe', 'POST /v1/tokens');
+    const { expiresInSeconds, token } = await mint.mint(asker, body);
+    // A secret: no cache may keep it.
+    reply.header('cache-control', 'no-store').status(201);
+    return { token, token_type: 'Bearer', expires_in: expiresInSeconds };
+  });
+}
