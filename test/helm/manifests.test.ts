@@ -1,8 +1,18 @@
 import type { IDeployment } from 'kubernetes-models/apps/v1';
+import type { ISecret } from 'kubernetes-models/v1';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { parseApiKeys, principalOfKey } from '../../src/auth/api-keys.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import type { Config } from '../../src/config/schema.ts';
-import { HELM_VERSIONS, INSTALLATIONS, type Manifest, parseManifests, render, valuesOf } from './helm.ts';
+import {
+  HELM_VERSIONS,
+  INSTALLATIONS,
+  type Manifest,
+  parseManifests,
+  render,
+  valuesOf,
+  withoutChance,
+} from './helm.ts';
 import { brokenRules } from './manifest-rules.ts';
 import { ManifestSchema } from './manifest-schema.ts';
 
@@ -21,7 +31,8 @@ function configOf(manifests: readonly Manifest[]): Config {
   const { spec } = manifests.find(({ kind }) => kind === 'Deployment') as IDeployment;
   const [container] = spec?.template.spec?.containers ?? [];
   // The schema and the rules have seen the references; here any value that a Secret may hold does.
-  const stored = (name: string) => (name === 'REDIS_URL' ? 'redis://redis:6379' : 'secret');
+  const stored = (name: string) =>
+    name === 'REDIS_URL' ? 'redis://redis:6379' : 'a secret as long as those that are made';
   return loadConfig(Object.fromEntries((container?.env ?? []).map(({ name, value }) => [name, value ?? stored(name)])));
 }
 
@@ -58,7 +69,7 @@ describe.each(HELM_VERSIONS)('the chart under %s', (version) => {
   });
 
   it('renders without values what the snapshot shows', async () => {
-    await expect(render(version)).toMatchFileSnapshot('default.golden.yaml');
+    await expect(withoutChance(render(version))).toMatchFileSnapshot('default.golden.yaml');
   });
 });
 
@@ -76,6 +87,11 @@ describe('every value', () => {
       drainTimeoutMs: 120_000,
       logLevel: 'warn',
       redisPrefix: 'production:',
+      auth: 'jwt',
+      jwtJwksUrl: 'https://issuer.example.com/.well-known/jwks.json',
+      jwtIssuer: 'https://issuer.example.com',
+      jwtAudience: 'speech',
+      allowedOrigins: ['https://app.example.com', 'https://*.example.org'],
     });
     expect(JSON.parse(configOf(manifests).awsPool ?? '')).toEqual([
       { name: 'home', region: 'us-east-1', weight: 3 },
@@ -99,6 +115,31 @@ describe('every value', () => {
     expect(manifests.find(({ kind }) => kind === 'Secret')).toMatchObject({
       stringData: { url: 'rediss://user:p%40ss@redis.example.com:6380/0' },
     });
+  });
+
+  it.each(HELM_VERSIONS)('for nobody makes a key that the gateway knows by its hash, under %s', (version) => {
+    const manifests = parseManifests(render(version));
+    const { stringData } = manifests.find(({ kind }) => kind === 'Secret') as ISecret;
+    const { key = '', 'keys.json': file = '', tokenSecret = '' } = stringData ?? {};
+    expect(principalOfKey(key, parseApiKeys(file), Date.now())).toMatchObject({ tenant: 'default' });
+    expect(new Set([key, tokenSecret, render(version)]).size).toBe(3);
+    expect(configOf(manifests)).toMatchObject({ auth: 'api_key', apiKeysFile: '/etc/transcribe-gateway/keys.json' });
+  });
+
+  it('for keys of your own replaces the one that is made', () => {
+    const manifests = parseManifests(render('helm-4', ...valuesOf('production-values.yaml')));
+    expect(manifests.map(({ kind }) => kind)).not.toContain('Secret');
+    const { spec } = manifests.find(({ kind }) => kind === 'Deployment') as IDeployment;
+    const volume = spec?.template.spec?.volumes?.find(({ name }) => name === 'keys');
+    expect(volume?.secret).toEqual({
+      secretName: 'transcribe-gateway-keys',
+      items: [{ key: 'keys.json', path: 'keys.json' }],
+    });
+  });
+
+  it('for an open door says so to the gateway', () => {
+    const config = configOf(parseManifests(render('helm-4', '--set', 'auth.mode=none')));
+    expect(config).toMatchObject({ auth: 'none', authNoneInProduction: 'yes' });
   });
 
   it('of null takes a limit away, which production does with the CPU', () => {

@@ -32,12 +32,55 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if or .Values.redis.url .Values.redis.existingSecret }}yes{{ end -}}
 {{- end -}}
 
+{{/* What holds the API keys. */}}
+{{- define "gateway.keysSecret" -}}
+{{- .Values.auth.existingSecret | default (printf "%s-api-key" (include "gateway.fullname" .)) -}}
+{{- end -}}
+
 {{/* The environment that values stand for, but for `extraEnv`. */}}
 {{- define "gateway.env" -}}
 - name: NODE_ENV
   value: production
+- name: GATEWAY_AUTH
+  value: {{ .Values.auth.mode }}
+{{- if eq .Values.auth.mode "none" }}
 - name: GATEWAY_AUTH_NONE_IN_PRODUCTION
   value: "yes"
+{{- else if eq .Values.auth.mode "api_key" }}
+- name: GATEWAY_API_KEYS_FILE
+  value: /etc/transcribe-gateway/keys.json
+- name: GATEWAY_TOKEN_SECRET
+  valueFrom:
+    secretKeyRef:
+      name: {{ include "gateway.keysSecret" . }}
+      key: tokenSecret
+      # Without it no tokens are minted.
+      optional: true
+{{- else }}
+{{- with .Values.auth.existingSecret }}
+- name: GATEWAY_JWT_SECRET
+  valueFrom:
+    secretKeyRef:
+      name: {{ . }}
+      key: jwtSecret
+{{- end }}
+{{- with .Values.auth.jwt.jwksUrl }}
+- name: GATEWAY_JWT_JWKS_URL
+  value: {{ . | quote }}
+{{- end }}
+{{- with .Values.auth.jwt.issuer }}
+- name: GATEWAY_JWT_ISSUER
+  value: {{ . | quote }}
+{{- end }}
+{{- with .Values.auth.jwt.audience }}
+- name: GATEWAY_JWT_AUDIENCE
+  value: {{ . | quote }}
+{{- end }}
+{{- end }}
+{{- with .Values.allowedOrigins }}
+- name: GATEWAY_ALLOWED_ORIGINS
+  value: {{ join "," . | quote }}
+{{- end }}
 - name: PORT
   value: {{ .Values.ports.http | quote }}
 - name: GATEWAY_ADMIN_PORT
@@ -84,6 +127,21 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 {{- if and (eq .Values.engine "aws") (not (or .Values.aws.region .Values.aws.pool)) -}}
 {{- fail "engine is aws, which needs aws.region or aws.pool." -}}
+{{- end -}}
+{{- with .Values.auth.jwt -}}
+{{- if eq $values.auth.mode "jwt" -}}
+{{- if eq (empty .jwksUrl) (empty $values.auth.existingSecret) -}}
+{{- fail "auth.mode is jwt, which needs one of auth.jwt.jwksUrl and auth.existingSecret." -}}
+{{- end -}}
+{{- if and .jwksUrl (not .audience) -}}
+{{- fail "auth.jwt.jwksUrl needs auth.jwt.audience, or tokens for other applications of the issuer pass." -}}
+{{- end -}}
+{{- else if or .jwksUrl .issuer .audience -}}
+{{- fail (printf "auth.jwt does nothing while auth.mode is %s." $values.auth.mode) -}}
+{{- end -}}
+{{- end -}}
+{{- if and (eq .Values.auth.mode "none") .Values.auth.existingSecret -}}
+{{- fail "auth.existingSecret does nothing while auth.mode is none." -}}
 {{- end -}}
 {{- if eq .Values.image.tag "latest" -}}
 {{- fail "image.tag is latest: pods of one release would run different versions, and a roll-back would change nothing. Name a version." -}}
