@@ -6,13 +6,14 @@ import { formatAccount, isClean } from '../support/reconcile.ts';
 import { describeWithRedis, RedisServer } from '../support/redis.ts';
 import { CUTS, type Cut } from '../support/tcp-gate.ts';
 import { type StoreDump, TwoGateways } from '../support/two-gateways.ts';
+import { WORKERS } from '../support/workers.ts';
 
 /**
  * Random sequences of what can happen to a client, its connections, its gateways and their store. Whatever happens, the
  * client gets each word once, or is told that it is missing. `SESSION_MODEL_RUNS` asks for more of them than CI has
- * time for, `SESSION_MODEL_SEED` for others.
+ * time for, `SESSION_MODEL_SEED` for others. With several workers it has time for fewer.
  */
-const RUNS = Number(process.env.SESSION_MODEL_RUNS ?? 64);
+const RUNS = Number(process.env.SESSION_MODEL_RUNS ?? (WORKERS > 1 ? 16 : 64));
 const SEED = Number(process.env.SESSION_MODEL_SEED ?? 1);
 /** Each with gateways and a Redis of its own, because they mostly wait. */
 const LANES = 4;

@@ -37,7 +37,8 @@ let folder: string;
 beforeAll(async () => {
   gateway = await serveGateway({ GATEWAY_ENGINE: 'local' });
   folder = await mkdtemp(join(tmpdir(), 'speech-'));
-});
+  // The model is loaded, and measured.
+}, 60_000);
 
 afterAll(async () => {
   killAll();

@@ -6,7 +6,7 @@ import { encodeBlock } from '../../src/emulator/coded-block.ts';
 import { drawMs, seededRandom } from '../../src/emulator/random.ts';
 import { connect, emitWithAck, silence, type TestClient } from '../support/client.ts';
 import { CodedEngine } from '../support/coded-engine.ts';
-import { scripted, startGateway, type TestGateway } from '../support/gateway.ts';
+import { connectBeside, scripted, startGateway, type TestGateway } from '../support/gateway.ts';
 import { killAll, serveGateway } from '../support/process.ts';
 import { describeWithRedis, RedisServer, startCluster } from '../support/redis.ts';
 import { TwoGateways } from '../support/two-gateways.ts';
@@ -120,8 +120,8 @@ describe('viewers of one gateway', () => {
       }),
     );
     expect(partials(viewer).at(-1)).toEqual(partials(speaker).at(-1));
-    // Who comes later gets the last one at once.
-    const later = await client(one);
+    // Who comes later to the worker that has it gets the last one at once.
+    const later = await connectBeside(one, viewer, () => client(one));
     await watch(later, session, 3);
     await vi.waitFor(() => expect(partials(later).at(-1)?.text).toMatch(/^b10 .* b17$/));
   });
