@@ -5,9 +5,9 @@ import type { Config } from '../config/schema.ts';
 import { EXIT, type ExitStatus } from './exit.ts';
 
 /** Loads the configuration or prints every fault of it to standard error. */
-export function loadConfigOrComplain(): Config | undefined {
+export function loadConfigOrComplain(environment = process.env): Config | undefined {
   try {
-    return loadConfig();
+    return loadConfig(environment);
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     console.error(error.message);

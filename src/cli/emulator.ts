@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import type { Config } from '../config/schema.ts';
+import { type Config, SETTINGS } from '../config/schema.ts';
 import { startEmulator } from '../emulator/emulator.ts';
 import type { EmulatorOptions } from '../emulator/options.ts';
 import type { Engine } from '../engines/engine.ts';
@@ -17,7 +17,8 @@ const CLOSE_MS = 5_000;
 
 /** `emulator`: runs the AWS Transcribe emulator until a signal ends it. */
 export async function emulator(options: EmulatorCommandOptions): Promise<void> {
-  const config = loadConfigOrComplain();
+  // Who may come in by the gateway's door in production is no affair of the emulator, which has a door of its own.
+  const config = loadConfigOrComplain({ ...process.env, [SETTINGS.environment.variable]: undefined });
   const problem = contradictionOf(options);
   if (problem !== undefined) console.error(problem);
   if (config === undefined || problem !== undefined) {

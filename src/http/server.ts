@@ -13,6 +13,18 @@ import { addTokenRoute } from './tokens.ts';
 /** Largest body in bytes: requests here are a few fields. */
 const MAX_BODY_BYTES = 16_384;
 
+/**
+ * Pages from here may load and connect to what is here, and nothing else. Without the directive of Helmet's that turns
+ * every request into HTTPS: there may be none.
+ */
+const CONTENT_POLICY = {
+  'default-src': ["'self'"],
+  'base-uri': ["'none'"],
+  'form-action': ["'self'"],
+  'frame-ancestors': ["'self'"],
+  'object-src': ["'none'"],
+};
+
 export interface HttpServerOptions {
   readonly door: Door;
   readonly origins: OriginPolicy;
@@ -28,8 +40,7 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Fast
     bodyLimit: MAX_BODY_BYTES,
     serverFactory: (handler): Server => certificate?.createServer(handler) ?? createServer(handler),
   });
-  // No page is served here, so that nothing needs to be allowed.
-  await http.register(helmet, { contentSecurityPolicy: { directives: { 'default-src': ["'none'"] } } });
+  await http.register(helmet, { contentSecurityPolicy: { useDefaults: false, directives: CONTENT_POLICY } });
   http.addHook('onRequest', async ({ headers }) => {
     if (!origins.allows(headers)) throw new GatewayError('origin_refused', 'This web origin is not allowed.');
   });

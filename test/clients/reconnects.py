@@ -23,5 +23,5 @@ def stopped(_):
     print("stopped", flush=True)
 
 
-client.connect(url, transports=[transport])
+client.connect(url, transports=[transport], wait_timeout=20)
 client.wait()

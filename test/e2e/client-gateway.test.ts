@@ -110,6 +110,8 @@ async function hearingGateway(port = 0) {
     AWS_REGION: 'us-east-1',
     AWS_ACCESS_KEY_ID: 'test',
     AWS_SECRET_ACCESS_KEY: 'test',
+    // So short that a session in its memory is ended while somebody speaks.
+    GATEWAY_DRAIN_TIMEOUT_MS: '4000',
   };
   const served = await serveGateway({ ...environment, PORT: String(port) });
   return {

@@ -72,7 +72,7 @@ describe('HTTP answers', () => {
   it('carry the headers that browsers heed', async () => {
     const { url } = await gateway();
     const { headers } = await fetch(url);
-    expect(headers.get('content-security-policy')).toContain("default-src 'none'");
+    expect(headers.get('content-security-policy')).toContain("default-src 'self'");
     expect(headers.get('x-content-type-options')).toBe('nosniff');
     expect(headers.get('x-frame-options')).toBe('SAMEORIGIN');
     expect(headers.get('strict-transport-security')).toContain('max-age=');

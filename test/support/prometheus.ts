@@ -36,7 +36,8 @@ export class Prometheus {
     const targets = adminUrls.map((url) => new URL(url).host);
     const scrape = { job_name: 'transcribe-gateway', static_configs: [{ targets }] };
     // JSON is YAML.
-    const configuration = { global: { scrape_interval: '1s', scrape_timeout: '1s' }, scrape_configs: [scrape] };
+    // Longer than the gateway waits for a worker that is blocked.
+    const configuration = { global: { scrape_interval: '2s', scrape_timeout: '2s' }, scrape_configs: [scrape] };
     writeFileSync(join(folder, 'prometheus.yml'), JSON.stringify(configuration));
     const running = run(COMMAND, [
       `--config.file=${join(folder, 'prometheus.yml')}`,
