@@ -20,11 +20,12 @@ export default defineConfig({
       stage('integration', 60_000),
       stage('e2e', 120_000),
       stage('chaos', 120_000),
+      stage('fleet', 120_000),
       // These have packages or containers of their own, and no use for a Redis.
       { test: { ...stage('helm', 60_000).test, globalSetup: [] } },
       { test: { ...stage('compose', 300_000).test, globalSetup: [] } },
     ],
     // Tests mostly wait, for real speech and for what has died to come back; none measures how fast the machine is.
-    maxWorkers: 4,
+    maxWorkers: 5,
   },
 });

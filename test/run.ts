@@ -8,7 +8,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-/** What needs packages of its own, as `helm` does, or takes long, as `workers`, runs only when it is named. */
+/** What needs packages of its own, as `helm` does, or takes long, as `fleet` and `workers`, runs only when it is named. */
 const STAGES = ['unit', 'contract', 'integration', 'e2e', 'chaos'];
 /** The end-to-end tests once more, on gateways of so many workers. */
 const WORKERS_STAGE = { project: 'e2e', env: { ...process.env, GATEWAY_WORKERS: '4' } };
