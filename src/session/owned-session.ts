@@ -7,6 +7,7 @@ import { Journal } from '../resume/journal.ts';
 import type { SessionSecrets } from '../resume/tokens.ts';
 import type { Claim, ClaimedSession, ClaimRequest, SessionStop, Update, Watermark } from '../store/store.ts';
 import { Lingering } from './lingering.ts';
+import { LostClaim } from './lost-claim.ts';
 import type { Durability, OwnedSessionOptions } from './ownership.ts';
 import { originOf } from './resume-rules.ts';
 import { Session, type SessionEnd, type StopReason } from './session.ts';
@@ -34,8 +35,7 @@ export class OwnedSession {
   #hasStarted: boolean;
   #attempt: number;
   readonly #output: SessionOutput;
-  /** Made for the client that is attached; what came of it is not known. */
-  #lostClaim: ClaimRequest | undefined;
+  readonly #lostClaim = new LostClaim();
   #failure: GatewayError | undefined;
   /** The session goes on elsewhere: its end here is not its end. */
   #handingOver = false;
@@ -264,7 +264,7 @@ export class OwnedSession {
   reattach(view: SessionView, claim: Claim | undefined, attempt: number, head: number, lastSeq: number): void {
     const before = this.#output.view;
     this.#lingering.end();
-    this.#lostClaim = undefined;
+    this.#lostClaim.forget();
     this.#attempt = attempt;
     if (before !== view) before?.takenOver(claim?.epoch ?? this.epoch);
     this.#output.attach(view);
@@ -272,9 +272,9 @@ export class OwnedSession {
     this.#output.acknowledge();
   }
 
-  /** A claim for the client that was attached had no answer. The store may have carried it out, or may do so yet. */
+  /** A claim for the client that was attached had no answer. */
   claimLost(claim: ClaimRequest): void {
-    this.#lostClaim = claim;
+    this.#lostClaim.keep(claim);
   }
 
   /** Another claim holds the session: nothing more is said or written here. */
@@ -322,18 +322,8 @@ export class OwnedSession {
       },
       // Only while a client is attached, who would know better: a client that has gone elsewhere might not.
       record: () => this.#output.view && this.#record(),
-      reclaim: () => this.#reclaim(),
+      reclaim: () => this.#lostClaim.repeat(store, this.#journal?.lastSeq ?? 0),
     });
-  }
-
-  /** Repeats the claim whose answer was lost. @returns undefined if there is none, or the session went on elsewhere */
-  async #reclaim(): Promise<Claim | undefined> {
-    const lost = this.#lostClaim;
-    const answer = lost && (await this.#options.durability?.store.claim(lost));
-    if (lost !== this.#lostClaim) return undefined;
-    this.#lostClaim = undefined;
-    if (answer?.kind !== 'claimed' || answer.session.stopped !== undefined) return undefined;
-    return answer.session.head <= (this.#journal?.lastSeq ?? 0) ? answer.session.claim : undefined;
   }
 
   #record() {

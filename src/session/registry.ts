@@ -20,14 +20,12 @@ import {
   StoreUnavailableError,
 } from '../store/store.ts';
 import type { Audience } from './audience.ts';
+import { Heartbeat } from './heartbeat.ts';
 import { OwnedSession } from './owned-session.ts';
 import type { Durability, OwnershipLimits } from './ownership.ts';
 import { joined, replay } from './replay.ts';
 import { expired, forbidden, nextChunk, recordOf, refused, type StoredRequest, withStore } from './resume-rules.ts';
 import type { EntryBody, SessionView } from './session-view.ts';
-
-/** How often watermarks are committed and fenced owners notice, in milliseconds. One round trip for all sessions. */
-const HEARTBEAT_MS = 1_000;
 
 /** What a client is granted that leaves a draining gateway, in milliseconds. */
 export interface DrainTerms {
@@ -61,8 +59,7 @@ export class SessionRegistry {
   readonly #owner = randomUUID();
   /** The resume of a session that is under way: they go one after the other. */
   readonly #resuming = new Map<string, Promise<unknown>>();
-  readonly #heartbeat: NodeJS.Timeout;
-  #beating = false;
+  readonly #heartbeat: Heartbeat;
   #draining = false;
   /** What a drain has sent off. */
   readonly #leaving = new WeakSet<OwnedSession>();
@@ -72,8 +69,7 @@ export class SessionRegistry {
     options.store.onAvailability((available) => {
       if (available) for (const session of this.#sessions.values()) session.journal?.wake();
     });
-    this.#heartbeat = setInterval(() => void this.#beat(), HEARTBEAT_MS);
-    this.#heartbeat.unref();
+    this.#heartbeat = new Heartbeat(options.store, this.#sessions);
   }
 
   /** Sessions that have not ended here. */
@@ -193,7 +189,7 @@ export class SessionRegistry {
 
   /** Stops the heartbeat. */
   close(): void {
-    clearInterval(this.#heartbeat);
+    this.#heartbeat.close();
   }
 
   /** @throws GatewayError `draining` once this gateway takes nobody any more */
@@ -384,27 +380,5 @@ export class SessionRegistry {
     if (from < next.offset) session.reportMissing(from, next.offset);
     session.run();
     return session;
-  }
-
-  /** Commits the watermarks of all sessions and keeps their records, in one round trip. */
-  async #beat(): Promise<void> {
-    if (this.#beating || !this.#options.store.available) return;
-    this.#beating = true;
-    const now = performance.now();
-    const due = [...this.#sessions.values()].flatMap((session) => {
-      const update = session.update(now);
-      return update === undefined ? [] : [{ session, update }];
-    });
-    try {
-      const answers = due.length === 0 ? [] : await this.#options.store.update(due.map(({ update }) => update));
-      for (const [index, { session, update }] of due.entries()) {
-        const answer = answers[index];
-        if (answer !== undefined) session.journal?.updated(update, answer);
-      }
-    } catch (error) {
-      if (!(error instanceof StoreUnavailableError)) throw error;
-    } finally {
-      this.#beating = false;
-    }
   }
 }
