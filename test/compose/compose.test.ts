@@ -3,7 +3,7 @@ import { cli } from '../support/process.ts';
 import { type BlockAccount, formatAccount, isClean } from '../support/reconcile.ts';
 import { LibrarySpeaker, OldSpeaker, type Speaker } from '../support/rolling-speakers.ts';
 import { delayUntil, waitUntil } from '../support/timing.ts';
-import { docker, GATEWAYS, type GatewayName, IMAGE, NO_COMPOSE, Stack, until } from './stack.ts';
+import { DEMO_KEY, docker, GATEWAYS, type GatewayName, IMAGE, NO_COMPOSE, Stack, until } from './stack.ts';
 
 const BUILD_MS = 600_000;
 const START_MS = 180_000;
@@ -45,9 +45,23 @@ describe.skipIf(NO_COMPOSE)('docker-compose.yml', () => {
   afterAll(() => stack.down(), START_MS);
 
   it('transcribes the sample for a newcomer', async () => {
-    const stream = cli(['stream', '--sample', '--url', url]);
+    const stream = cli(['stream', '--sample', '--url', url, '--token', DEMO_KEY]);
     expect(await stream.exited).toBe(0);
     expect(stream.stdout()).toMatch(SAMPLE);
+  });
+
+  it('lets nobody in without the key, and mints tokens for its users', async () => {
+    const nobody = cli(['stream', '--sample', '--url', url]);
+    expect(await nobody.exited).toBe(1);
+    expect(nobody.stderr()).toContain('A token is needed');
+    const answer = await fetch(`${url}/v1/tokens`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${DEMO_KEY}`, 'content-type': 'application/json' },
+      body: '{"user": "ann"}',
+    });
+    const { token } = (await answer.json()) as { token: string };
+    const ann = cli(['stream', '--sample', '--fast', '--url', url, '--token', token]);
+    expect(await ann.exited).toBe(0);
   });
 
   it('is healthy, and Prometheus reaches every part of it', async () => {
@@ -83,7 +97,7 @@ describe.skipIf(NO_COMPOSE)('docker-compose.yml', () => {
       '--user',
       '12345:54321',
     ];
-    const args = ['stream', '--sample', '--fast', '--url', 'http://haproxy:5001'];
+    const args = ['stream', '--sample', '--fast', '--url', 'http://haproxy:5001', '--token', DEMO_KEY];
     expect(await docker('run', '--rm', ...hardened, '--network', network, IMAGE, ...args)).toMatch(SAMPLE);
   });
 
@@ -111,8 +125,10 @@ describe.skipIf(NO_COMPOSE)('docker-compose.yml', () => {
     await timed('the emulator anew, for coded audio', () => stack.up({ EMULATOR_RECOGNISER: 'coded' }));
     await stack.healthy('emulator');
     let goesOn = true;
-    const library = [1, 2, 3, 4, 5, 6].map((n) => new LibrarySpeaker(url, n % 3 === 0 ? 'polling' : 'websocket', n));
-    const old = [new OldSpeaker(url, 'polling', 7), new OldSpeaker(url, 'websocket', 8)];
+    const library = [1, 2, 3, 4, 5, 6].map(
+      (n) => new LibrarySpeaker(url, n % 3 === 0 ? 'polling' : 'websocket', n, DEMO_KEY),
+    );
+    const old = [new OldSpeaker(url, 'polling', 7, DEMO_KEY), new OldSpeaker(url, 'websocket', 8, DEMO_KEY)];
     const speakers = [...library, ...old];
     const speaking = speakers.map((speaker) => speaker.run(() => goesOn));
     const everyoneHears = async () => {

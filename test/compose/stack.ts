@@ -9,6 +9,8 @@ const execute = promisify(execFile);
 
 /** Always the same, so that the next run removes what a killed one has left. */
 const PROJECT = 'transcribe-gateway-test';
+/** Its hash is in deploy/api-keys.demo.json. */
+export const DEMO_KEY = 'docker-compose-demo';
 export const IMAGE = 'transcribe-gateway:compose';
 const COMPOSE = findCompose();
 const OPTIONS: ExecFileOptions & { encoding: 'utf8' } = { cwd: ROOT, encoding: 'utf8', maxBuffer: 100_000_000 };

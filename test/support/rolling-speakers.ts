@@ -126,9 +126,11 @@ export class LibrarySpeaker extends Speaker {
   readonly #entries: Entry[] = [];
   readonly #blocks: PlacedBlock[] = [];
 
-  constructor(url: string, transport: TransportName, seed: number) {
+  /** @param token where the gateway asks for one */
+  constructor(url: string, transport: TransportName, seed: number, token?: string) {
     super(transport, seed);
-    const transcription = createTranscription({ url, exclusive: true, socket: { transports: [transport] } });
+    const socket = { transports: [transport] };
+    const transcription = createTranscription({ url, exclusive: true, socket, ...(token !== undefined && { token }) });
     this.#transcription = transcription;
     transcription.on('partial', () => this.live());
     transcription.on('final', (final) => {
@@ -193,9 +195,10 @@ export class OldSpeaker extends Speaker {
   /** Audio that was sent after the gateway had ended the session and before the client heard of it, in milliseconds. */
   readonly tailsMs: number[] = [];
 
-  constructor(url: string, transport: TransportName, seed: number) {
+  /** @param token where the gateway asks for one */
+  constructor(url: string, transport: TransportName, seed: number, token?: string) {
     super(transport, seed);
-    this.#socket = io(url, { forceNew: true, transports: [transport] });
+    this.#socket = io(url, { forceNew: true, transports: [transport], auth: { token } });
     this.#socket.on('connected', () => this.#socket.emit('start_transcription', { language_code: 'en-US' }));
     this.#socket.on('transcription_started', () => {
       const connectionId = this.#socket.id ?? '';
