@@ -8,10 +8,31 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-/** What needs packages of its own, as `helm` does, or takes long, as `fleet` and `workers`, runs only when it is named. */
+/** What needs packages of its own, as `helm` does, or takes long, as `fleet` and those on workers, runs only when it is named. */
 const STAGES = ['unit', 'contract', 'integration', 'e2e', 'chaos'];
-/** The end-to-end tests once more, on gateways of so many workers. */
-const WORKERS_STAGE = { project: 'e2e', env: { ...process.env, GATEWAY_WORKERS: '4' } };
+/**
+ * The end-to-end tests once more, on gateways of four workers. All of them take a quarter of an hour on two cores, which
+ * start hundreds of processes then: `workers` runs those about what clients do, `all-workers` every one.
+ */
+const WITH_WORKERS = {
+  project: 'e2e',
+  // Each test file has ten processes at a time.
+  more: ['--maxWorkers=2'],
+  env: { ...process.env, GATEWAY_WORKERS: '4' },
+};
+const CLIENT_TESTS = [
+  'resume',
+  'protocol',
+  'viewers',
+  'drain',
+  'hostile-clients',
+  'start-request',
+  'authentication',
+].map((name) => `test/e2e/${name}.test.ts`);
+const SPECIAL: Record<string, typeof WITH_WORKERS> = {
+  workers: { ...WITH_WORKERS, more: [...WITH_WORKERS.more, ...CLIENT_TESTS] },
+  'all-workers': WITH_WORKERS,
+};
 const named = process.argv.slice(2);
 
 const budgets = JSON.parse(readFileSync(new URL('./budgets.json', import.meta.url), 'utf8')) as Record<string, number>;
@@ -22,7 +43,7 @@ const rows: string[] = [];
 
 for (const stage of named.length > 0 ? named : STAGES) {
   const report = join(folder, `${stage}.json`);
-  const { project, env } = stage === 'workers' ? WORKERS_STAGE : { project: stage, env: process.env };
+  const { project, more, env } = SPECIAL[stage] ?? { project: stage, more: [], env: process.env };
   const begin = performance.now();
   const args = [
     vitest,
@@ -32,6 +53,7 @@ for (const stage of named.length > 0 ? named : STAGES) {
     '--reporter=default',
     '--reporter=json',
     `--outputFile.json=${report}`,
+    ...more,
   ];
   const { status } = spawnSync(process.execPath, args, { stdio: 'inherit', env });
   const seconds = Math.ceil((performance.now() - begin) / 1000);

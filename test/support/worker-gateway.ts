@@ -11,7 +11,7 @@ import { type EngineHost, serveEngine } from '../../src/engines/hosted/serve-eng
 import { PodBus } from '../../src/socket/pod-bus.ts';
 import { openPubSub } from '../../src/store/index.ts';
 import type { TestGateway } from './gateway.ts';
-import { type Running, type ServedGateway, startServe, whenReady } from './process.ts';
+import { keep, type Running, type ServedGateway, startServe, whenReady } from './process.ts';
 import { WORKERS, workersEnvironment } from './workers.ts';
 
 /** Of what an unclean gateway has said, how much is shown, in characters. */
@@ -89,6 +89,7 @@ class WorkerGateway {
     const host = await serveEngine(exchange, path);
     const environment = { ...workersEnvironment(given), LOG_LEVEL: 'debug', [ENGINE_VARIABLE]: path, ...given };
     const running = startServe(environment);
+    keep(running);
     const gateway = new WorkerGateway(kind, environment, running, exchange, host, remove);
     try {
       gateway.#served = await whenReady(running);
