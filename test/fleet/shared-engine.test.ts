@@ -97,7 +97,7 @@ describeWithRedis('the local engine of several workers', () => {
 
     process.kill(pidsOf(gateway).get(Number(victim)) ?? 0, 'SIGKILL');
     await once((still as TestClient).socket as never, 'disconnect');
-    await expect.poll(() => start(third), { timeout: 1_000, interval: 20 }).toMatchObject({ ok: true });
+    await expect.poll(() => start(third), { timeout: 8_000, interval: 20 }).toMatchObject({ ok: true });
     expect(await start(fourth)).toMatchObject({ ok: true });
 
     await replaced(gateway);
