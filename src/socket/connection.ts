@@ -121,7 +121,7 @@ export class Connection implements Guest {
   }
 
   /** Sends the client to another gateway; its session goes first, so that it has heard all that there is. */
-  async depart(terms: DrainTerms): Promise<void> {
+  async depart(terms: DrainTerms, turn: () => Promise<void>): Promise<void> {
     const { registry, socket } = this.#options;
     const { tie } = this;
     this.#isDeparting = true;
@@ -134,6 +134,7 @@ export class Connection implements Guest {
     const hasLeft = session !== undefined && registry.leave(session, terms);
     const isAsked = tie === 'movable' && delay(terms.moveMs, undefined, { ref: false });
     await Promise.race([this.#gone.promise, hasLeft || isAsked]);
+    if (socket.connected) await Promise.race([this.#gone.promise, turn()]);
     await farewell(socket.conn, LAST_WORDS_MS);
   }
 

@@ -18,8 +18,12 @@ const ORDER: readonly Tie[] = ['none', 'movable', 'bound'];
 /** A client of a gateway that drains. */
 export interface Guest {
   readonly tie: Tie;
-  /** Sends the client off; called once, never rejects. @returns once it is gone */
-  depart(terms: DrainTerms): Promise<void>;
+  /**
+   * Sends the client off; called once, never rejects.
+   * @param turn waits until one more connection may be closed
+   * @returns once it is gone
+   */
+  depart(terms: DrainTerms, turn: () => Promise<void>): Promise<void>;
 }
 
 export interface EvacuationOptions {
@@ -46,6 +50,16 @@ export async function evacuate({ guests, signal, sweep, terms, windowMs }: Evacu
   let pace = Math.max(SLOWEST, windowMs > 0 ? guests.size / windowMs : 0);
   let due = 1;
   let last = performance.now();
+  let nextClose = last;
+  let departed = 0;
+  // Sessions end when somebody is silent, which many may be at the same moment: so the last step has its pace too.
+  const turn = async () => {
+    const now = performance.now();
+    const at = Math.max(now, nextClose);
+    // Over the whole window: the pace of those who are sent off rises for a while where one was late.
+    nextClose = at + 1 / Math.max(SLOWEST, Math.max(departed, guests.size) / windowMs);
+    if (windowMs > 0 && at > now && !signal.aborted) await passes(at - now, signal);
+  };
   while (!signal.aborted) {
     const isSwept = sweep();
     const waiting = [...guests].filter((guest) => !sent.has(guest));
@@ -61,11 +75,25 @@ export async function evacuate({ guests, signal, sweep, terms, windowMs }: Evacu
       sent.add(guest);
       departing.add(guest);
       due -= 1;
-      void guest.depart(terms).finally(() => departing.delete(guest));
+      departed += 1;
+      void guest.depart(terms, turn).finally(() => departing.delete(guest));
     }
     due = Math.max(0, due);
     await new Promise<void>((resolve) => setTimeout(resolve, TICK_MS));
   }
+}
+
+/** Resolves after so many milliseconds, or as soon as the signal is given. */
+function passes(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(over, ms);
+    signal.addEventListener('abort', over, { once: true });
+    function over() {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', over);
+      resolve();
+    }
+  });
 }
 
 /** @param overdue how many have to leave now even if their sessions end by that */

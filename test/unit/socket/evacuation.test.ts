@@ -49,6 +49,32 @@ describe('an evacuation', () => {
     expect(sent.at(-1)?.at).toBeLessThanOrEqual(WINDOW_MS + 100);
   });
 
+  it('closes connections at that pace too, also where many sessions end at the same moment', async () => {
+    const guests = new Set<Guest>();
+    const closed: { at: number }[] = [];
+    const begin = performance.now();
+    for (let n = 0; n < 60; n++) {
+      const guest: Guest = {
+        tie: 'bound',
+        async depart(_terms, turn) {
+          // Everybody falls silent every three seconds.
+          const elapsed = performance.now() - begin;
+          await new Promise((resolve) => setTimeout(resolve, 3_000 - (elapsed % 3_000)));
+          await turn();
+          closed.push({ at: performance.now() - begin });
+          guests.delete(guest);
+        },
+      };
+      guests.add(guest);
+    }
+    const { signal } = new AbortController();
+    const done = evacuate({ guests, sweep: () => true, windowMs: WINDOW_MS, terms: TERMS, signal });
+    await vi.runAllTimersAsync();
+    await done;
+    expect(closed).toHaveLength(60);
+    expect(peak(closed)).toBeLessThanOrEqual(8);
+  });
+
   it('lets those go first who lose nothing, and leaves sessions that can only end here until last', async () => {
     const { add, run, sent } = party();
     add('bound', 30);
