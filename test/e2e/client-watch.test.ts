@@ -110,9 +110,11 @@ describe('a watch', () => {
     const { client, watched } = await speaker(url);
     const seen = watching({ url: `http://127.0.0.1:${gate.port}`, ...watched });
     await seen.watch.start();
-    await speak(client, audio.pcm, (chunk) => {
+    await speak(client, audio.pcm, async (chunk) => {
       if (chunk % 20 === 10) gate.shut();
-      if (chunk % 20 === 15) gate.open();
+      if (chunk % 20 !== 15) return;
+      gate.open();
+      await expect.poll(() => seen.watch.state).toBe('live');
     });
     gate.open();
     await client.stop();
