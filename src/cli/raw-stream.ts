@@ -53,8 +53,8 @@ export class RawStream {
     const { json, language, url } = this.#options;
     if (json) socket.onAny((event, data) => process.stdout.write(`${JSON.stringify({ event, ...data })}\n`));
     socket.on('connect_error', (error) => {
-      // What has data comes from the gateway: it is there, and refuses.
-      const isRefusal = 'data' in error && error.data !== undefined;
+      // socket.io-client gives errors of the gateway `data`, if only undefined as in version 1: it is there, and refuses.
+      const isRefusal = 'data' in error;
       this.#view.note(isRefusal ? `Error: ${error.message}` : cannotReach(url, error));
       this.#ending.finish(isRefusal ? EXIT.failed : EXIT.unreachable);
     });

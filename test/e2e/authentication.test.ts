@@ -6,6 +6,7 @@ import { newApiKey } from '../../src/auth/api-keys.ts';
 import { connect, emitWithAck, silence, type TestClient } from '../support/client.ts';
 import { CodedEngine } from '../support/coded-engine.ts';
 import { startGateway, type TestGateway } from '../support/gateway.ts';
+import { cli, killAll } from '../support/process.ts';
 import { isClean } from '../support/reconcile.ts';
 import { JWT_AUTH, signToken } from '../support/tokens.ts';
 import { accountOf, recorded, speak, speech } from '../unit/client/spoken.ts';
@@ -16,6 +17,7 @@ const folder = mkdtempSync(join(tmpdir(), 'keys-'));
 afterEach(async () => {
   for (const one of open.splice(0).reverse()) await one.close();
   rmSync(folder, { recursive: true, force: true });
+  killAll();
 });
 
 async function gateway(environment: Record<string, string> = JWT_AUTH): Promise<TestGateway> {
@@ -64,6 +66,14 @@ describe('with tokens', () => {
     const refused = await refusal(dial(url, {}));
     expect(refused.message).toMatch(/^A token is needed/);
     expect(refused.data).toBeUndefined();
+  });
+
+  it.each(['1', '2'])('the command that streams by protocol %s says that the gateway refuses it', async (protocol) => {
+    const { url } = await gateway();
+    const stream = cli(['stream', '--sample', '--url', url, '--protocol', protocol]);
+    expect(await stream.exited).toBe(1);
+    expect(stream.stderr()).toContain('A token is needed');
+    expect(stream.stderr()).not.toContain('Cannot reach');
   });
 
   it.each(['websocket', 'polling'])('one comes in the handshake or in a header, over %s', async (transport) => {
