@@ -1,7 +1,7 @@
 import { TranscriptionError } from './errors.ts';
 
 /** Entries that a reader of the library may leave unread. */
-export const READER_LIMIT = 10_000;
+const READER_LIMIT = 10_000;
 
 interface Waiting<T> {
   resolve(result: IteratorResult<T, undefined>): void;
@@ -62,5 +62,29 @@ export class EntryReader<T> implements AsyncIterableIterator<T, undefined> {
     this.#end = { error: undefined };
     if (error === undefined) waiting.resolve({ done: true, value: undefined });
     else waiting.reject(error);
+  }
+}
+
+/** Everybody who reads the entries of one source, from when each came. */
+export class EntryReaders<T> {
+  readonly #open = new Set<EntryReader<T>>();
+  #end: { readonly error: unknown } | undefined;
+
+  add(): EntryReader<T> {
+    const reader = new EntryReader<T>(READER_LIMIT, () => this.#open.delete(reader));
+    if (this.#end === undefined) this.#open.add(reader);
+    else reader.end(this.#end.error);
+    return reader;
+  }
+
+  push(entry: T): void {
+    for (const reader of this.#open) reader.push(entry);
+  }
+
+  /** Called once. */
+  end(error: unknown): void {
+    this.#end = { error };
+    for (const reader of this.#open) reader.end(error);
+    this.#open.clear();
   }
 }

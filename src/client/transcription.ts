@@ -5,7 +5,7 @@ import { now } from './clock.ts';
 import { Conductor } from './conductor.ts';
 import { Coverage } from './coverage.ts';
 import { Emitter } from './emitter.ts';
-import { EntryReader, READER_LIMIT } from './entry-reader.ts';
+import { EntryReaders } from './entry-reader.ts';
 import { TranscriptionError } from './errors.ts';
 import type { Entry, Summary, TranscriptionEvents, TranscriptionState } from './events.ts';
 import type { Phase } from './lifeline.ts';
@@ -35,7 +35,7 @@ export class Transcription extends Emitter<TranscriptionEvents> implements Async
   readonly #conductor: Conductor;
   readonly #started = promiseParts<void>();
   readonly #ended = promiseParts<Summary>();
-  readonly #readers = new Set<EntryReader<Entry>>();
+  readonly #readers = new EntryReaders<Entry>();
   #state: TranscriptionState = 'idle';
   #wasLive = false;
   #paused = false;
@@ -153,10 +153,7 @@ export class Transcription extends Emitter<TranscriptionEvents> implements Async
    * 10,000 unread gets `reader_overflow`.
    */
   [Symbol.asyncIterator](): AsyncIterableIterator<Entry, undefined> {
-    const reader = new EntryReader<Entry>(READER_LIMIT, () => this.#readers.delete(reader));
-    if (this.#outcome === undefined) this.#readers.add(reader);
-    else reader.end(this.#outcome.error);
-    return reader;
+    return this.#readers.add();
   }
 
   #record(chunks: readonly Uint8Array[]): void {
@@ -179,7 +176,7 @@ export class Transcription extends Emitter<TranscriptionEvents> implements Async
       this.#lostSamples += entry.toSample - entry.fromSample;
       this.emit('gap', entry);
     }
-    for (const reader of this.#readers) reader.push(entry);
+    this.#readers.push(entry);
   }
 
   #phase(phase: Phase): void {
@@ -233,8 +230,7 @@ export class Transcription extends Emitter<TranscriptionEvents> implements Async
   #settle(error: TranscriptionError | undefined): void {
     this.#outcome = { error };
     this.#stopListening();
-    for (const reader of this.#readers) reader.end(error);
-    this.#readers.clear();
+    this.#readers.end(error);
     this.#updateState();
   }
 }

@@ -1,6 +1,6 @@
 import type { AckReply, GapEvent, ResultEvent } from '../protocol/events.ts';
 import { Emitter } from './emitter.ts';
-import { EntryReader, READER_LIMIT } from './entry-reader.ts';
+import { EntryReaders } from './entry-reader.ts';
 import { errorOf, TranscriptionError } from './errors.ts';
 import type { Entry, Final, Gap, PartialResult, Retry } from './events.ts';
 import { Lifeline, type Phase } from './lifeline.ts';
@@ -44,7 +44,7 @@ export interface WatchEvents {
 export class Watch extends Emitter<WatchEvents> implements AsyncIterable<Entry> {
   readonly #options: WatchOptions;
   readonly #line: Lifeline;
-  readonly #readers = new Set<EntryReader<Entry>>();
+  readonly #readers = new EntryReaders<Entry>();
   // Milliseconds are the gateway's: the session is watched from its own beginning, whatever its rate.
   readonly #timeline = new Timeline({ chunks: 0, samples: 0, entries: 0 }, undefined);
   readonly #started = promiseParts<void>();
@@ -98,10 +98,7 @@ export class Watch extends Emitter<WatchEvents> implements AsyncIterable<Entry> 
 
   /** Finals and gaps in order, from now on; ends with the session, or throws what ended the watch. Bounded as a transcription's. */
   [Symbol.asyncIterator](): AsyncIterableIterator<Entry, undefined> {
-    const reader = new EntryReader<Entry>(READER_LIMIT, () => this.#readers.delete(reader));
-    if (this.#outcome === undefined) this.#readers.add(reader);
-    else reader.end(this.#outcome.error);
-    return reader;
+    return this.#readers.add();
   }
 
   #events(): LinkEvents {
@@ -152,7 +149,7 @@ export class Watch extends Emitter<WatchEvents> implements AsyncIterable<Entry> 
     if (!this.#take(seq, event.epoch, false)) return;
     const final = this.#timeline.final(event, seq);
     this.emit('final', final);
-    this.#give(final);
+    this.#readers.push(final);
   }
 
   #gap(event: GapEvent): void {
@@ -162,7 +159,7 @@ export class Watch extends Emitter<WatchEvents> implements AsyncIterable<Entry> 
     if (!this.#take(seq, event.epoch, event.reason === 'journal_trimmed' || event.reason === 'not_durable')) return;
     const gap = this.#timeline.gap(event, seq);
     this.emit('gap', gap);
-    this.#give(gap);
+    this.#readers.push(gap);
   }
 
   /** Whether an entry is news. A hole is asked for again. */
@@ -177,10 +174,6 @@ export class Watch extends Emitter<WatchEvents> implements AsyncIterable<Entry> 
     this.#lastSeq = seq;
     this.#line.healthy();
     return true;
-  }
-
-  #give(entry: Entry): void {
-    for (const reader of this.#readers) reader.push(entry);
   }
 
   #isOurs(event: { session_id?: string }): boolean {
@@ -229,8 +222,7 @@ export class Watch extends Emitter<WatchEvents> implements AsyncIterable<Entry> 
     this.#line.end();
     if (error === undefined) this.#started.resolve();
     else this.#started.reject(error);
-    for (const reader of this.#readers) reader.end(error);
-    this.#readers.clear();
+    this.#readers.end(error);
     this.#updateState();
     if (error !== undefined && error.code !== 'closed') this.emit('error', error);
   }
