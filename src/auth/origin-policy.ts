@@ -1,19 +1,10 @@
 import type { IncomingHttpHeaders } from 'node:http';
-
-/** One allowed origin: scheme and port as they are, the host exact or below a domain. */
-interface Pattern {
-  readonly scheme: string;
-  readonly host: string;
-  /** `*.` stood before the host. */
-  readonly isWildcard: boolean;
-}
-
-const PATTERN = /^([a-z][a-z\d+.-]*):\/\/(\*\.)?(.+)$/i;
+import { type OriginPattern, parseOriginPattern } from '../config/origin-pattern.ts';
 
 /** Which web pages may connect. It guards users of browsers; whoever has no browser sends what it likes. */
 export class OriginPolicy {
   readonly #all: boolean;
-  readonly #patterns: readonly Pattern[];
+  readonly #patterns: readonly OriginPattern[];
   readonly #trustsProxies: boolean;
 
   /**
@@ -23,10 +14,10 @@ export class OriginPolicy {
   constructor(allowed: readonly string[], trustsProxies: boolean) {
     this.#all = allowed.includes('*');
     this.#patterns = allowed.flatMap((origin) => {
-      const [, scheme, wildcard, host] = PATTERN.exec(origin.toLowerCase()) ?? [];
-      if (scheme === undefined || host === undefined) return [];
+      const pattern = parseOriginPattern(origin);
+      if (pattern === undefined) return [];
       // Written the way browsers write origins, without the port that is the scheme's default.
-      return [{ scheme, host: new URL(`${scheme}://${host}`).host, isWildcard: wildcard !== undefined }];
+      return [{ ...pattern, host: new URL(`${pattern.scheme}://${pattern.host}`).host }];
     });
     this.#trustsProxies = trustsProxies;
   }

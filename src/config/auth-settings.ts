@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { httpUrl } from './aws-pool.ts';
+import { parseOriginPattern } from './origin-pattern.ts';
 import { integer, list, oneOf, setting, text } from './setting.ts';
 
 export const AUTH_MODES = ['none', 'jwt', 'api_key'] as const;
@@ -9,9 +10,6 @@ const YES_OR_NO = ['yes', 'no'] as const;
 const MIN_SECRET_CHARACTERS = 32;
 const tooShort = `must have at least ${MIN_SECRET_CHARACTERS} characters`;
 const secret = z.string().min(MIN_SECRET_CHARACTERS, tooShort);
-
-/** A web origin, `*` for all, or `https://*.example.com` for all below a domain. */
-const ORIGIN = /^(?:\*|[a-z][a-z\d+.-]*:\/\/(?:\*\.)?[\w.-]+(?::\d{1,5})?)$/i;
 
 /** Who may come in, and from where. */
 export const AUTH_SETTINGS = {
@@ -98,7 +96,7 @@ export const AUTH_SETTINGS = {
   allowedOrigins: setting<readonly string[] | undefined>({
     variable: 'GATEWAY_ALLOWED_ORIGINS',
     schema: list.refine(
-      (origins) => origins.every((origin) => ORIGIN.test(origin)),
+      (origins) => origins.every((origin) => origin === '*' || parseOriginPattern(origin) !== undefined),
       'must be origins such as https://app.example.com or https://*.example.com, with commas between them, or *',
     ),
     default: undefined,
