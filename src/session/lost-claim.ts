@@ -17,9 +17,9 @@ export class LostClaim {
    * @param lastSeq number of the last entry that is known here
    * @returns undefined if there is none, or the session went on elsewhere
    */
-  async repeat(store: Store | undefined, lastSeq: number): Promise<Claim | undefined> {
+  async repeat(store: Store, lastSeq: number): Promise<Claim | undefined> {
     const lost = this.#request;
-    const answer = lost && (await store?.claim(lost));
+    const answer = lost && (await store.claim(lost));
     // Meanwhile another one took its place.
     if (lost !== this.#request) return undefined;
     this.#request = undefined;

@@ -79,7 +79,7 @@ export async function evacuate({ guests, signal, sweep, terms, windowMs }: Evacu
       void guest.depart(terms, turn).finally(() => departing.delete(guest));
     }
     due = Math.max(0, due);
-    await new Promise<void>((resolve) => setTimeout(resolve, TICK_MS));
+    await passes(TICK_MS, signal);
   }
 }
 
