@@ -207,12 +207,12 @@ export class App {
     if (this.#registry !== undefined) {
       this.#registry.beginDrain();
       this.#log.info({ sessions: this.#registry.size }, 'drain begins');
-      const availableMs = Math.max(0, this.#config.drainTimeoutMs - CLOSING_MS);
+      const availableMs = availableFor(this.#config.drainTimeoutMs);
       const deadline = AbortSignal.timeout(availableMs);
       const isEven = pace === 'even';
       const graceMs = availableMs * GRACE_SHARE;
       const terms = { moveMs: graceMs, quietMs: isEven ? graceMs : 0 };
-      await this.#gateway?.evacuate(isEven ? availableMs * SPREAD_SHARE : 0, terms, deadline);
+      await this.#gateway?.evacuate(isEven ? spreadOf(this.#config.drainTimeoutMs) : 0, terms, deadline);
       if (this.#registry.size > 0) {
         this.#log.warn({ sessions: this.#registry.size }, 'drain deadline reached; sessions are cut');
         await this.#registry.giveUp();
@@ -227,6 +227,15 @@ export class App {
     }
     this.#log.info('gateway closed');
   }
+}
+
+function availableFor(drainTimeoutMs: number): number {
+  return Math.max(0, drainTimeoutMs - CLOSING_MS);
+}
+
+/** Over how many milliseconds of an even drain the clients are sent off. */
+export function spreadOf(drainTimeoutMs: number): number {
+  return availableFor(drainTimeoutMs) * SPREAD_SHARE;
 }
 
 /** Of the resume window, by how much a record outlives it: its owner renews it four times within one. */

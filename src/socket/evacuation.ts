@@ -3,7 +3,7 @@ import type { DrainTerms } from '../session/registry.ts';
 /** How often clients are sent off, in milliseconds. */
 const TICK_MS = 100;
 /** Even few clients leave at this pace, per millisecond: two in a second, so that a small gateway is not slow to end. */
-const SLOWEST = 2 / 1_000;
+export const SLOWEST = 2 / 1_000;
 
 /**
  * Why a client cannot simply be cut off:

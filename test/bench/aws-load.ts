@@ -14,7 +14,7 @@ import { BYTES_PER_SAMPLE, CHUNK_BYTES, SAMPLE_RATE } from '../../src/protocol/a
 import type { ErrorEvent, ResultEvent } from '../../src/protocol/events.ts';
 import { type CodedAudio, codedAudio } from '../support/coded-audio.ts';
 import type { CodedSocket } from '../support/coded-speaker.ts';
-import { cli, killAll, serveGateway } from '../support/process.ts';
+import { cli, killAll, serveGateway, toEmulator } from '../support/process.ts';
 import { cpuSecondsOf, residentBytesOf, slopeOf } from '../support/process-usage.ts';
 import { quantile } from '../support/quantile.ts';
 import { isClean, reconcile } from '../support/reconcile.ts';
@@ -217,12 +217,8 @@ const gateway = await serveGateway({
   NODE_ENV: 'production',
   GATEWAY_AUTH_NONE_IN_PRODUCTION: 'yes',
   NODE_OPTIONS: COLLECT_ON_SIGNAL,
-  GATEWAY_ENGINE: 'aws',
-  GATEWAY_AWS_ENDPOINT: endpoint,
+  ...toEmulator(endpoint),
   GATEWAY_AWS_FRAME_PATH: values.frames ?? 'fast',
-  AWS_REGION: 'us-east-1',
-  AWS_ACCESS_KEY_ID: 'test',
-  AWS_SECRET_ACCESS_KEY: 'test',
 });
 print(`${sessions} sessions for ${seconds} s, ${values.frames} frames, ${availableParallelism()} cores`);
 const speech = speechOf(seconds);

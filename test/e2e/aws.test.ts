@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { cli, killAll, ROOT, type ServedGateway, serveGateway, startServe } from '../support/process.ts';
+import { cli, killAll, ROOT, type ServedGateway, serveGateway, startServe, toEmulator } from '../support/process.ts';
 import { wordErrorRate } from '../support/words.ts';
 
 /** The gateway on Amazon Transcribe, which is the emulator with the local recogniser behind it; all are processes. */
@@ -22,11 +22,7 @@ async function startEmulator(...args: string[]): Promise<{ url: string; adminUrl
 
 function serveAws(endpoint: string, env: Readonly<Record<string, string>> = {}): Promise<ServedGateway> {
   return serveGateway({
-    GATEWAY_ENGINE: 'aws',
-    GATEWAY_AWS_ENDPOINT: endpoint,
-    AWS_ACCESS_KEY_ID: 'test',
-    AWS_SECRET_ACCESS_KEY: 'test',
-    AWS_REGION: 'us-east-1',
+    ...toEmulator(endpoint),
     ...env,
   });
 }

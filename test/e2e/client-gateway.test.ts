@@ -5,7 +5,7 @@ import { startEmulator } from '../../src/emulator/emulator.ts';
 import { repeatingScript, ScriptedEngine } from '../../src/engines/scripted/scripted-engine.ts';
 import { tone } from '../support/client.ts';
 import { startGateway, type TestGateway } from '../support/gateway.ts';
-import { killAll, serveGateway } from '../support/process.ts';
+import { killAll, serveGateway, toEmulator } from '../support/process.ts';
 import { formatAccount, isClean } from '../support/reconcile.ts';
 import { accountOf, orderFaults, recorded, speak, speech } from '../unit/client/spoken.ts';
 
@@ -105,11 +105,7 @@ async function hearingGateway(port = 0) {
   });
   open.push(emulator);
   const environment = {
-    GATEWAY_ENGINE: 'aws',
-    GATEWAY_AWS_ENDPOINT: emulator.url,
-    AWS_REGION: 'us-east-1',
-    AWS_ACCESS_KEY_ID: 'test',
-    AWS_SECRET_ACCESS_KEY: 'test',
+    ...toEmulator(emulator.url),
     // So short that a session in its memory is ended while somebody speaks.
     GATEWAY_DRAIN_TIMEOUT_MS: '4000',
   };

@@ -3,7 +3,7 @@ import { startEmulator } from '../../src/emulator/emulator.ts';
 import { silence, tone } from '../support/client.ts';
 import { type CodedAudio, codedAudio } from '../support/coded-audio.ts';
 import { Pods } from '../support/pods.ts';
-import { cli, killAll, type Running, type ServedGateway, serveGateway } from '../support/process.ts';
+import { cli, killAll, type Running, type ServedGateway, serveGateway, toEmulator } from '../support/process.ts';
 import { ProtocolModel } from '../support/protocol-model.ts';
 import { describeWithRedis, RedisServer } from '../support/redis.ts';
 
@@ -22,11 +22,7 @@ async function hearing(): Promise<Readonly<Record<string, string>>> {
   });
   open.push(emulator);
   return {
-    GATEWAY_ENGINE: 'aws',
-    GATEWAY_AWS_ENDPOINT: emulator.url,
-    AWS_REGION: 'us-east-1',
-    AWS_ACCESS_KEY_ID: 'test',
-    AWS_SECRET_ACCESS_KEY: 'test',
+    ...toEmulator(emulator.url),
     // So short that a session in its memory is ended while somebody speaks.
     GATEWAY_DRAIN_TIMEOUT_MS: '4000',
   };

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { connect, emitWithAck, type TestClient, tone } from '../support/client.ts';
 import { DASHBOARDS, dataPanels } from '../support/dashboards.ts';
-import { childrenOf, cli, killAll, type ServedGateway, serveGateway } from '../support/process.ts';
+import { childrenOf, cli, killAll, type ServedGateway, serveGateway, toEmulator } from '../support/process.ts';
 import { NO_PROMETHEUS, Prometheus, type Series } from '../support/prometheus.ts';
 import { NO_REDIS, RedisServer } from '../support/redis.ts';
 
@@ -114,11 +114,7 @@ describe.skipIf(NO_REDIS || NO_PROMETHEUS)('a Prometheus that scrapes a gateway 
     const [, endpoint = ''] = await emulator.saw(/listens on (\S+),/);
     gateway = await serveGateway({
       ...IMPATIENT,
-      GATEWAY_ENGINE: 'aws',
-      GATEWAY_AWS_ENDPOINT: endpoint,
-      AWS_REGION: 'us-east-1',
-      AWS_ACCESS_KEY_ID: 'test',
-      AWS_SECRET_ACCESS_KEY: 'test',
+      ...toEmulator(endpoint),
       GATEWAY_WORKERS: '2',
       REDIS_URL: redis.url,
     });

@@ -98,6 +98,17 @@ export interface ServedGateway extends Running {
 /** What every gateway of the tests is told unless its test says otherwise: free ports of 127.0.0.1. */
 export const FREE_PORTS = { HOST: '127.0.0.1', PORT: '0', GATEWAY_ADMIN_HOST: '127.0.0.1', GATEWAY_ADMIN_PORT: '0' };
 
+/** What makes a gateway stream to an emulator of Amazon Transcribe, where that is. */
+export function toEmulator(url: string) {
+  return {
+    GATEWAY_ENGINE: 'aws',
+    GATEWAY_AWS_ENDPOINT: url,
+    AWS_REGION: 'us-east-1',
+    AWS_ACCESS_KEY_ID: 'test',
+    AWS_SECRET_ACCESS_KEY: 'test',
+  };
+}
+
 /** `serve` as a process of its own, with the workers of the test run; what comes of it is the test's to see. */
 export function startServe(env: Readonly<Record<string, string>> = {}): Running {
   return cli(['serve'], { env: { ...FREE_PORTS, ...workersEnvironment(env), ...env } });

@@ -1,7 +1,9 @@
 /** A rolling restart under live coded sessions: every gateway is replaced, one after the other, while all speak. */
 import { setTimeout as delay } from 'node:timers/promises';
+import { spreadOf } from '../../src/app.ts';
+import { SLOWEST } from '../../src/socket/evacuation.ts';
 import { Balancer } from './balancer.ts';
-import { cli, type ServedGateway, serveGateway } from './process.ts';
+import { cli, type ServedGateway, serveGateway, toEmulator } from './process.ts';
 import type { BlockAccount } from './reconcile.ts';
 import type { RedisServer } from './redis.ts';
 import { LibrarySpeaker, type LogLine, OldSpeaker, type Speaker, type TransportName } from './rolling-speakers.ts';
@@ -47,11 +49,6 @@ export interface RollingReport {
   readonly problems: readonly string[];
 }
 
-/** Of the time before its servers are closed, the part over which a gateway sends its clients off; see `src/app.ts`. */
-const SPREAD_SHARE = 0.65;
-const CLOSING_MS = 1_000;
-/** Clients in a second at which few of them leave; see `src/socket/evacuation.ts`. */
-const SLOWEST_PACE = 2;
 const SECOND_MS = 1_000;
 /** Clients that begin in one second; more would be refused by nobody, but would not be steady. */
 const STARTS_PER_SECOND = 20;
@@ -70,11 +67,7 @@ export async function rollingRestart(options: RollingOptions): Promise<RollingRe
   ]);
   const [, endpoint = ''] = await emulator.saw(/listens on (\S+),/);
   const env = {
-    GATEWAY_ENGINE: 'aws',
-    GATEWAY_AWS_ENDPOINT: endpoint,
-    AWS_REGION: 'us-east-1',
-    AWS_ACCESS_KEY_ID: 'test',
-    AWS_SECRET_ACCESS_KEY: 'test',
+    ...toEmulator(endpoint),
     REDIS_URL: redis.url,
     LOG_LEVEL: 'info',
     GATEWAY_DRAIN_TIMEOUT_MS: String(drainTimeoutMs),
@@ -152,13 +145,13 @@ async function roll(
   balancer.remove(gateway);
   // Those that were sent off last are still on their way.
   await Promise.all(speakers.map((speaker) => speaker.heard()));
-  const spreadSeconds = ((drainTimeoutMs - CLOSING_MS) * SPREAD_SHARE) / SECOND_MS;
+  const spreadSeconds = spreadOf(drainTimeoutMs) / SECOND_MS;
   return {
     exit,
     seconds: (ended - begin) / SECOND_MS,
     inWord,
     clients,
-    steadyRate: Math.max(SLOWEST_PACE, clients / spreadSeconds),
+    steadyRate: Math.max(SLOWEST * SECOND_MS, clients / spreadSeconds),
     peakRate: peakOf(balancer.connectsAt.filter((at) => at >= begin)),
   };
 }

@@ -5,6 +5,7 @@ import { startEmulator } from '../../src/emulator/emulator.ts';
 import { seededRandom } from '../../src/emulator/random.ts';
 import { audioChunks, codedAudio, type PlacedBlock } from './coded-audio.ts';
 import { Pods } from './pods.ts';
+import { toEmulator } from './process.ts';
 import { type BlockAccount, reconcile } from './reconcile.ts';
 import type { RedisServer } from './redis.ts';
 
@@ -59,11 +60,7 @@ export async function takeover(options: TakeoverOptions): Promise<TakeoverReport
     redis: options.redis,
     onDeath: () => deaths++,
     env: {
-      GATEWAY_ENGINE: 'aws',
-      GATEWAY_AWS_ENDPOINT: emulator.url,
-      AWS_REGION: 'us-east-1',
-      AWS_ACCESS_KEY_ID: 'test',
-      AWS_SECRET_ACCESS_KEY: 'test',
+      ...toEmulator(emulator.url),
       LOG_LEVEL: 'info',
       ...(options.workers !== undefined && { GATEWAY_WORKERS: String(options.workers) }),
       ...(options.failpoints !== undefined && { GATEWAY_FAILPOINTS: options.failpoints }),
