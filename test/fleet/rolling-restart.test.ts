@@ -27,8 +27,8 @@ describeWithRedis('a rolling restart under live sessions of both versions, over 
     expect(report.accounts[2].filter((account) => !isClean(account))).toEqual([]);
     expect(report.accounts[1].filter((account) => !isClean(account))).toEqual([]);
     expect(report.rolls.map(({ exit, inWord }) => ({ exit, inWord }))).toEqual(Array(3).fill({ exit: 0, inWord: 16 }));
-    // Version-1 libraries draw their own delay, and a busy machine puts one or two more together.
-    for (const { peakRate, steadyRate } of report.rolls) expect(peakRate).toBeLessThanOrEqual(2 * steadyRate + 2);
+    // At two connections a second one more of a busy machine is half of the pace.
+    for (const { peakRate, steadyRate } of report.rolls) expect(peakRate).toBeLessThanOrEqual(2 * steadyRate + 1);
     expect(report.moves[2]).toBeGreaterThanOrEqual(8);
     expect(report.moves[1]).toBeGreaterThanOrEqual(8);
   });

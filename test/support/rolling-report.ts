@@ -17,7 +17,7 @@ export function formatRolling(report: RollingReport): string {
     versionRow(report, 2),
     versionRow(report, 1),
     '',
-    'gateway  exit  seconds  clients     in mid-word  connects a second: even pace  peak',
+    'gateway  exit  seconds  clients     in mid-word  connects a second: even pace  in 2 s  busiest',
     ...rollRows(report),
     '',
     `version 1: words said while the end was on its way in ${tails.length} of ${tailsMs.length} sessions, at most ${ms(tails, 1)}`,
@@ -41,7 +41,7 @@ function versionRow({ accounts, moves, pausesMs }: RollingReport, version: 1 | 2
 }
 
 function rollRows({ rolls, speakers }: RollingReport): string[] {
-  return rolls.map(({ clients, exit, inWord, peakRate, seconds, steadyRate }, n) =>
+  return rolls.map(({ busiestSecond, clients, exit, inWord, peakRate, seconds, steadyRate }, n) =>
     [
       String(n + 1).padEnd(9),
       String(exit).padStart(4),
@@ -49,7 +49,8 @@ function rollRows({ rolls, speakers }: RollingReport): string[] {
       String(clients).padStart(9),
       `${inWord} of ${speakers.length}`.padStart(16),
       steadyRate.toFixed(1).padStart(30),
-      String(peakRate).padStart(6),
+      peakRate.toFixed(1).padStart(8),
+      String(busiestSecond).padStart(9),
     ].join(''),
   );
 }
