@@ -1,32 +1,30 @@
 import { createHash } from 'node:crypto';
+import { inBatches } from './batches.ts';
 import { keysOf, sessionIdOf } from './keys.ts';
 import type { Reply, ScriptRunner } from './redis-link.ts';
+import { texts, unexpected } from './replies.ts';
 import { checkSessionId, isSessionId, tagOf } from './session-id.ts';
-import {
-  type AppendOptions,
-  type ChannelEnds,
-  type Claim,
-  type ClaimAnswer,
-  type ClaimedSession,
-  type ClaimRequest,
-  type CreateAnswer,
-  type JournalEntry,
-  type NewSession,
-  type ReadAnswer,
-  type ReadRequest,
-  type ReadSession,
-  type SessionSnapshot,
-  type SessionStop,
-  type Store,
-  type StoreBounds,
-  StoreUnavailableError,
-  type Update,
-  type UpdateAnswer,
-  type WriteAnswer,
+import type {
+  AppendOptions,
+  ChannelEnds,
+  Claim,
+  ClaimAnswer,
+  ClaimedSession,
+  ClaimRequest,
+  CreateAnswer,
+  JournalEntry,
+  NewSession,
+  ReadAnswer,
+  ReadRequest,
+  ReadSession,
+  SessionSnapshot,
+  SessionStop,
+  Store,
+  StoreBounds,
+  Update,
+  UpdateAnswer,
+  WriteAnswer,
 } from './store.ts';
-
-/** Redis serves nobody else while it runs a script: about a millisecond for so many sessions. */
-const UPDATES_PER_CALL = 100;
 
 /**
  * The store that workers share. Each verb is one script, hence atomic, on keys of one slot.
@@ -140,22 +138,10 @@ export class RedisStore implements Store {
     return this.#write('stop', claim, [head, stopText(stop), this.#ttl]);
   }
 
-  async update(updates: readonly Update[]): Promise<UpdateAnswer[]> {
-    const answers = updates.map((): UpdateAnswer => ({ kind: 'unavailable' }));
-    let failure: unknown;
-    let isAnswered = updates.length === 0;
-    const call = async (part: readonly number[]) => {
-      try {
-        const replies = await this.#update(part.flatMap((at) => updates[at] ?? []));
-        for (const [index, at] of part.entries()) answers[at] = writeAnswer(replies[index]);
-        isAnswered = true;
-      } catch (error) {
-        failure = error;
-      }
-    };
-    await Promise.all(this.#parts(updates).map(call));
-    if (!isAnswered) throw failure;
-    return answers;
+  update(updates: readonly Update[]): Promise<UpdateAnswer[]> {
+    const batchOf = ({ claim }: Update) => (this.#redis.isCluster ? tagOf(claim.sessionId) : '');
+    const unanswered: UpdateAnswer = { kind: 'unavailable' };
+    return inBatches(updates, batchOf, (batch) => this.#update(batch), unanswered);
   }
 
   async read({ afterSeq, sessionId, watchHash, watchMs }: ReadRequest): Promise<ReadAnswer> {
@@ -214,24 +200,7 @@ export class RedisStore implements Store {
     return writeAnswer(await this.#redis.run(name, this.#keys(sessionId), [epoch, claimId, ...args]));
   }
 
-  /** Those who go in one call, by their places: as many as it takes, in a cluster only those of one hash tag. */
-  #parts(updates: readonly Update[]): number[][] {
-    const parts: number[][] = [];
-    const open = new Map<string, number[]>();
-    for (const [at, { claim }] of updates.entries()) {
-      const tag = this.#redis.isCluster ? tagOf(claim.sessionId) : '';
-      let part = open.get(tag);
-      if (part === undefined || part.length === UPDATES_PER_CALL) {
-        part = [];
-        open.set(tag, part);
-        parts.push(part);
-      }
-      part.push(at);
-    }
-    return parts;
-  }
-
-  async #update(updates: readonly Update[]): Promise<readonly Reply[]> {
+  async #update(updates: readonly Update[]): Promise<UpdateAnswer[]> {
     const args = updates.flatMap(({ claim, head, watermark }) => [
       claim.epoch,
       claim.claimId,
@@ -243,7 +212,7 @@ export class RedisStore implements Store {
     const keys = updates.flatMap(({ claim }) => this.#keys(claim.sessionId));
     const replies = await this.#redis.run('update', keys, [this.#ttl, ...this.#bounds, ...args]);
     if (!Array.isArray(replies) || replies.length !== updates.length) throw unexpected();
-    return replies;
+    return replies.map(writeAnswer);
   }
 
   #keys(sessionId: string): string[] {
@@ -333,15 +302,4 @@ function journalEntry(seq: number, entry: Reply): JournalEntry {
     endSample: Number(entry.toString('latin1', afterStart, afterEnd - 1)),
     data: entry.subarray(afterTime),
   };
-}
-
-/** The items of a list as text; those that are lists themselves are left out. */
-function texts(reply: Reply | undefined): string[] {
-  if (!Array.isArray(reply)) throw unexpected();
-  return (reply as readonly Reply[]).filter((item) => Buffer.isBuffer(item) || typeof item === 'number').map(String);
-}
-
-/** A fault of ours, or a stranger under our prefix: as bad as no answer, and safe to repeat. */
-function unexpected(): StoreUnavailableError {
-  return new StoreUnavailableError('Redis gave an answer that is not one of the script');
 }
