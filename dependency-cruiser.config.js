@@ -1,5 +1,5 @@
 /**
- * The direction of the house: main → cli → cluster → app → socket, http, admin → session → engines, resume → store →
+ * The direction of the house: main → cli → cluster → app → socket, http, admin → session → engines → limits, resume → store →
  * metrics → auth → errors, log, protocol, config types. A folder may import those after it, never those before it. The client
  * library stands beside the server: of all that it may know only the protocol.
  */
@@ -11,6 +11,7 @@ const LAYERS = [
   ['doors', '^src/(socket|http|admin|emulator)/'],
   ['session', '^src/session/'],
   ['engines', '^src/engines/'],
+  ['limits', '^src/limits/'],
   ['resume', '^src/resume/'],
   ['store', '^src/store/'],
   ['metrics', '^src/metrics/'],
@@ -58,7 +59,7 @@ export default {
       name: 'stores-are-chosen-in-one-place',
       severity: 'error',
       from: { path: '^src/', pathNot: '^src/store/' },
-      to: { path: '^src/store/', pathNot: '^src/store/(index|store|session-id)\\.ts$' },
+      to: { path: '^src/store/', pathNot: '^src/store/(index|store|leases|session-id)\\.ts$' },
     },
     {
       name: 'emulator-and-engine-share-no-code',

@@ -8,6 +8,8 @@ import { startEngine } from './engines/index.ts';
 import { armFailpoints, parseFailpoints } from './failpoints.ts';
 import { Certificate } from './http/certificate.ts';
 import { createHttpServer } from './http/server.ts';
+import { LeaseKeeper } from './limits/lease-keeper.ts';
+import { SessionPlaces } from './limits/session-places.ts';
 import type { Logger } from './log.ts';
 import { collectProcessMetrics, createMetrics, type Metrics } from './metrics/metrics.ts';
 import { SessionRegistry } from './session/registry.ts';
@@ -134,11 +136,14 @@ export class App {
     this.#engine = engine;
     this.#steps.push({ name: 'engine', close: () => engine.close() });
 
-    const store = await openStore(config, storeBounds(config), this.#log);
+    const { leases, store } = await openStore(config, storeBounds(config), this.#log);
     this.#steps.push({ name: 'store', close: () => store.close() });
     const storeState = (available: boolean) => metrics.storeAvailable.set(available ? 1 : 0);
     storeState(store.available);
     store.onAvailability(storeState);
+
+    const keeper = new LeaseKeeper({ leases, metrics, ttlMs: config.leaseMs, log: this.#log });
+    this.#steps.push({ name: 'leases', close: () => keeper.close() });
 
     const limits = {
       ...config,
@@ -156,6 +161,7 @@ export class App {
       audience: bus,
       tellClaim: (sessionId, epoch) => bus.tellClaim(sessionId, epoch),
       isShared: config.redisUrl !== undefined,
+      places: new SessionPlaces(keeper, config, metrics),
       limits,
       metrics,
       log: this.#log,

@@ -36,6 +36,8 @@ export interface ClaimRules {
   readonly tenantClaim: string;
   /** What a token without `scope` permits. */
   readonly defaultScopes: readonly Scope[];
+  /** The id of a token is that of the one session that it is good for at a time. */
+  readonly isForOneSession: boolean;
 }
 
 /**
@@ -63,6 +65,6 @@ export function principalOf(claims: Record<string, unknown>, rules: ClaimRules):
     languages: languages === undefined ? undefined : new Set(languages),
     limits,
     expiresAt: exp * 1000,
-    tokenId: jti,
+    tokenId: rules.isForOneSession ? jti : undefined,
   };
 }

@@ -56,6 +56,8 @@ function jwtOptions(config: Config, log: Logger): ConstructorParameters<typeof J
     tenantClaim: jwtTenantClaim,
     // Tokens of an issuer that knows no scopes are for speaking and reading.
     defaultScopes: ['transcribe', 'watch'] as const,
+    // An issuer gives its tokens ids for reasons of its own.
+    isForOneSession: false,
   };
   return jwtJwksUrl === undefined
     ? { ...rules, key: new TextEncoder().encode(jwtSecret), algorithms: SECRET_ALGORITHMS }

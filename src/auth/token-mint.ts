@@ -2,7 +2,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { SignJWT } from 'jose';
 import { z } from 'zod';
 import { GatewayError } from '../errors.ts';
-import { ownLimits, principalOf } from './claims.ts';
+import { type ClaimRules, ownLimits, principalOf } from './claims.ts';
 import { SECRET_ALGORITHMS, verifiedClaims } from './jwt.ts';
 import { type OwnLimits, type Principal, SCOPES } from './principal.ts';
 
@@ -10,6 +10,7 @@ import { type OwnLimits, type Principal, SCOPES } from './principal.ts';
 const OURS = 'transcribe-gateway';
 /** Pods of one installation have nearly the same time. */
 const CLOCK_TOLERANCE_SECONDS = 5;
+const RULES: ClaimRules = { tenantClaim: 'tenant', defaultScopes: [], isForOneSession: true };
 const DEFAULT_TTL_SECONDS = 600;
 const MAX_TTL_SECONDS = 3_600;
 
@@ -85,7 +86,7 @@ export class TokenMint {
     const attempts = await Promise.allSettled(this.#secrets.map((key) => verifiedClaims(token, { ...rules, key })));
     for (const attempt of attempts) {
       if (attempt.status === 'fulfilled') {
-        return principalOf({ ...attempt.value }, { tenantClaim: 'tenant', defaultScopes: [] });
+        return principalOf({ ...attempt.value }, RULES);
       }
     }
     throw attempts.find((attempt) => attempt.status === 'rejected')?.reason;

@@ -75,6 +75,10 @@ function authFaults(config: Partial<Config>): ConfigFault[] {
   const isGiven = (key: Key, value: unknown) => value !== undefined || !(key in config);
   switch (auth) {
     case 'none':
+      if ((config.sessionsPerUser ?? 0) > 0) {
+        const problem = `needs ${name('auth')}: without it everybody is one user`;
+        faults.push(fault(config, 'sessionsPerUser', problem));
+      }
       if (environment === 'production' && authNoneInProduction === 'no') {
         const override = `${name('authNoneInProduction')}=yes`;
         const problem = `lets everybody in, with ${name('environment')}=production: set it to jwt or api_key, or ${override}`;

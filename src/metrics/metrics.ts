@@ -44,6 +44,20 @@ export function createEngineMetrics(registry: Registry) {
   };
 }
 
+/** What the limits measure; each is called by its name in `limits/refusal.ts`. */
+function createLimitMetrics(registry: Registry) {
+  const { counter, gauge } = declaringIn(registry);
+  return {
+    limitRefusalsTotal: counter('limit_refusals_total', 'Refusals, by the limit that was reached.', ['limit']),
+    limitFallbacksTotal: counter(
+      'limit_fallbacks_total',
+      'Decisions that a worker made by itself because the store was away, by limit.',
+      ['limit'],
+    ),
+    leases: gauge('leases', 'Places under a limit that are kept in the store.', ['limit']),
+  };
+}
+
 export type EngineMetrics = ReturnType<typeof createEngineMetrics>;
 
 /**
@@ -96,6 +110,7 @@ export function createMetrics() {
       'Messages to the workers of viewers, by whether Redis took them.',
       ['outcome'],
     ),
+    ...createLimitMetrics(registry),
     draining: gauge('draining', '1 while the gateway drains.', [], 'max'),
   };
 }

@@ -1,30 +1,24 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { Principal } from '../auth/principal.ts';
 import type { Engine } from '../engines/engine.ts';
 import { drainingError, GatewayError } from '../errors.ts';
-import { failpoint } from '../failpoints.ts';
+import type { Seat, SessionPlaces } from '../limits/session-places.ts';
 import type { Logger } from '../log.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import type { ResumeRequest, StartTerms } from '../protocol/resume-request.ts';
 import type { StartRequest } from '../protocol/start-request.ts';
 import { openEntries } from '../resume/entries.ts';
 import { newSecrets, type SessionSecrets, secretsOf } from '../resume/tokens.ts';
-import { isSessionId, newSessionId } from '../store/session-id.ts';
-import {
-  type Claim,
-  type ClaimAnswer,
-  type ClaimedSession,
-  type ClaimRequest,
-  type NewSession,
-  type Store,
-  StoreUnavailableError,
-} from '../store/store.ts';
+import { isSessionId, newSessionId, tagOf } from '../store/session-id.ts';
+import type { Claim, ClaimedSession, NewSession, Store } from '../store/store.ts';
 import type { Audience } from './audience.ts';
+import { Claims } from './claims.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { OwnedSession } from './owned-session.ts';
 import type { Durability, OwnershipLimits } from './ownership.ts';
 import { joined, replay } from './replay.ts';
-import { expired, forbidden, nextChunk, recordOf, refused, type StoredRequest, withStore } from './resume-rules.ts';
+import { expired, forbidden, nextChunk, recordOf, refused, type StoredRequest } from './resume-rules.ts';
 import type { EntryBody, SessionView } from './session-view.ts';
 
 /** What a client is granted that leaves a draining gateway, in milliseconds. */
@@ -41,6 +35,7 @@ type MakeView = (sessionId: string, request: StartRequest) => SessionView;
 interface RegistryOptions {
   readonly engine: Engine;
   readonly store: Store;
+  readonly places: SessionPlaces;
   readonly limits: OwnershipLimits;
   /** Other workers share the store: sessions can go on elsewhere. */
   readonly isShared: boolean;
@@ -55,8 +50,7 @@ interface RegistryOptions {
 export class SessionRegistry {
   readonly #options: RegistryOptions;
   readonly #sessions = new Map<string, OwnedSession>();
-  /** Names this worker in records, for operators. */
-  readonly #owner = randomUUID();
+  readonly #claims: Claims;
   /** The resume of a session that is under way: they go one after the other. */
   readonly #resuming = new Map<string, Promise<unknown>>();
   readonly #heartbeat: Heartbeat;
@@ -66,6 +60,7 @@ export class SessionRegistry {
 
   constructor(options: RegistryOptions) {
     this.#options = options;
+    this.#claims = new Claims(options.store, options.tellClaim);
     options.store.onAvailability((available) => {
       if (available) for (const session of this.#sessions.values()) session.journal?.wake();
     });
@@ -85,27 +80,29 @@ export class SessionRegistry {
   start(
     request: StartRequest,
     terms: StartTerms | undefined,
-    principal: string,
+    principal: Principal,
     log: Logger,
     makeView: MakeView,
   ): OwnedSession {
     this.assertNotDraining();
     if (terms === undefined) {
       const id = randomUUID();
-      const session = this.#add(id, request, undefined, log, makeView(id, request));
-      session.run();
+      const seat = this.#options.places.seat(principal, id);
+      const session = this.#add(id, request, undefined, seat, log, makeView(id, request));
+      session.run(seat.take());
       return session;
     }
     const { acks, start } = terms;
-    const id = newSessionId(principal, start?.key);
+    const id = newSessionId(principal.id, start?.key);
     const secrets = newSecrets(id);
     const claim: Claim = { sessionId: id, epoch: 1, claimId: randomUUID() };
     const stored = JSON.stringify({ request, acks } satisfies StoredRequest);
-    const record = { ...recordOf(secrets, principal, stored, this.#owner), start };
+    const record = { ...recordOf(secrets, principal.id, stored, this.#claims.owner), start };
     const next = { chunk: 1, offset: 0 };
     const durability = { store: this.#options.store, secrets, record, attempt: 0, claim, acks, next };
-    const session = this.#add(id, request, durability, log, makeView(id, request));
-    session.run(this.#admit({ ...record, sessionId: id, claimId: claim.claimId, channels: request.channels }));
+    const seat = this.#seatOf(principal, id);
+    const session = this.#add(id, request, durability, seat, log, makeView(id, request));
+    session.run(this.#admit({ ...record, sessionId: id, claimId: claim.claimId, channels: request.channels }, seat));
     return session;
   }
 
@@ -116,7 +113,7 @@ export class SessionRegistry {
    */
   async resume(
     request: ResumeRequest,
-    principal: string,
+    principal: Principal,
     log: Logger,
     makeView: MakeView,
   ): Promise<OwnedSession | undefined> {
@@ -201,6 +198,7 @@ export class SessionRegistry {
     id: string,
     request: StartRequest,
     durability: Durability | undefined,
+    seat: Seat,
     log: Logger,
     view: SessionView,
   ): OwnedSession {
@@ -219,6 +217,8 @@ export class SessionRegistry {
           if (this.#sessions.get(id) === session) this.#sessions.delete(id);
           metrics.sessions.set(this.#sessions.size);
           metrics.sessionsEndedTotal.inc({ reason });
+          if (reason === 'handed_over' || reason === 'taken_over') seat.leave();
+          else seat.release();
         },
       },
       view,
@@ -228,21 +228,25 @@ export class SessionRegistry {
     return session;
   }
 
-  /** Writes the record of a new session. @throws GatewayError `session_exists` or `store_unavailable` */
-  async #admit(session: NewSession): Promise<void> {
-    const answer = await withStore(() => this.#options.store.create(session));
-    if (answer.kind === 'stale_attempt') {
-      throw new GatewayError('session_exists', 'start_transcription: a later attempt with this start_key was first.');
-    }
-    if (answer.ended === undefined) return;
-    const { epoch, owner, sessionId } = answer.ended;
-    this.#sessions.get(sessionId)?.fence(epoch);
-    if (owner !== this.#owner) this.#options.tellClaim(sessionId, epoch);
+  /** Sessions of one start key have one seat: a later start takes that of the session that it ends. */
+  #seatOf(principal: Principal, sessionId: string): Seat {
+    return this.#options.places.seat(principal, tagOf(sessionId));
+  }
+
+  /**
+   * Writes the record of a new session, and takes its places: in this order, because a start that comes too late must not
+   * touch those of a later one.
+   * @throws GatewayError `session_exists`, `store_unavailable` or `sessions_exceeded`
+   */
+  async #admit(session: NewSession, seat: Seat): Promise<void> {
+    const ended = await this.#claims.create(session);
+    if (ended !== undefined) this.#sessions.get(ended.sessionId)?.fence(ended.epoch);
+    await seat.take();
   }
 
   async #resumeInTurn(
     request: ResumeRequest,
-    principal: string,
+    principal: Principal,
     log: Logger,
     makeView: MakeView,
   ): Promise<OwnedSession | undefined> {
@@ -250,16 +254,16 @@ export class SessionRegistry {
     if (!isSessionId(request.sessionId)) throw expired();
     const secrets = secretsOf(request.sessionId, request.resumeToken);
     const local = this.#sessions.get(request.sessionId);
-    if (secrets === undefined || local?.belongsTo(secrets, principal) === false) throw forbidden();
+    if (secrets === undefined || local?.belongsTo(secrets, principal.id) === false) throw forbidden();
     if (local !== undefined && request.attempt <= local.attempt) throw refused(local.attempt);
     // What the client does not hold any more never comes: the stream here cannot be gone on with.
     // One that was passed over has nothing to hand over: the claim will show it that.
     const skips = local !== undefined && request.oldest.offset > local.next.offset;
-    if (skips && request.epoch <= local.epoch) await this.#handOver(local);
+    if (skips && request.epoch <= local.epoch) await this.#claims.handOver(local);
     await local?.journal?.hold();
-    const claim = this.#claimOf(request, secrets, principal);
+    const claim = this.#claims.requestOf(request, secrets, principal.id);
     try {
-      return this.#goOn(await this.#claim(claim, local), secrets, request, principal, log, makeView);
+      return this.#goOn(await this.#claims.claim(claim, local), secrets, request, principal, log, makeView);
     } catch (error) {
       local?.journal?.release();
       const isAway = error instanceof GatewayError && error.code === 'store_unavailable';
@@ -279,60 +283,11 @@ export class SessionRegistry {
     }
   }
 
-  /** Commits all that a session has here and lets it go. @throws GatewayError `store_unavailable`; it goes once that is back */
-  async #handOver(session: OwnedSession): Promise<void> {
-    const { store } = this.#options;
-    const away = Promise.withResolvers<never>();
-    const fail = () => away.reject(new StoreUnavailableError('the store is away while a session is handed over'));
-    const stop = store.onAvailability((available) => !available && fail());
-    if (!store.available) fail();
-    try {
-      await withStore(() => Promise.race([session.handOver(), away.promise]));
-    } finally {
-      stop();
-    }
-  }
-
-  #claimOf(request: ResumeRequest, { resumeHash }: SessionSecrets, principal: string): ClaimRequest {
-    const { acked, attempt, epoch, lastEnd, lastSeq, sessionId } = request;
-    const claimId = randomUUID();
-    return { sessionId, claimId, principal, resumeHash, owner: this.#owner, attempt, epoch, lastSeq, lastEnd, acked };
-  }
-
-  async #claim(request: ClaimRequest, local: OwnedSession | undefined): Promise<ClaimedSession> {
-    const claim = () => this.#options.store.claim(request);
-    return withStore(async () => {
-      failpoint('claim.before');
-      let answer: ClaimAnswer = await claim();
-      failpoint('claim.after');
-      // The store has lost the session and its owner is here: the record is made anew, now that a client is there.
-      if (answer.kind === 'unknown' && local !== undefined && !local.isGone && local.epoch >= request.epoch) {
-        await local.rebuild();
-        answer = await claim();
-      }
-      switch (answer.kind) {
-        case 'claimed':
-          if (answer.session.previousOwner !== this.#owner) {
-            this.#options.tellClaim(request.sessionId, answer.session.claim.epoch);
-          }
-          return answer.session;
-        case 'unknown':
-          throw expired();
-        case 'forbidden':
-          throw forbidden();
-        case 'stale_attempt':
-          throw refused(answer.attempt);
-        default:
-          return answer satisfies never;
-      }
-    });
-  }
-
   #goOn(
     claimed: ClaimedSession,
     secrets: SessionSecrets,
     request: ResumeRequest,
-    principal: string,
+    principal: Principal,
     log: Logger,
     makeView: MakeView,
   ): OwnedSession | undefined {
@@ -368,14 +323,16 @@ export class SessionRegistry {
     const durability = {
       store: this.#options.store,
       secrets,
-      record: recordOf(secrets, principal, claimed.request, this.#owner),
+      record: recordOf(secrets, principal.id, claimed.request, this.#claims.owner),
       attempt: request.attempt,
       claim: claimed.claim,
       acks: stored.acks,
       claimed,
       next,
     };
-    const session = this.#add(sessionId, stored.request, durability, log, view);
+    const seat = this.#seatOf(principal, sessionId);
+    const session = this.#add(sessionId, stored.request, durability, seat, log, view);
+    seat.keep();
     const from = Math.max(claimed.watermark.offset, ...claimed.ends);
     if (from < next.offset) session.reportMissing(from, next.offset);
     session.run();

@@ -149,7 +149,7 @@ export class Connection implements Guest {
     const running: Running = { view: undefined, session: undefined, startAck: ack, stopAcks: [] };
     this.#running = running;
     try {
-      running.session = registry.start(request, terms, principal.id, log, (sessionId) => {
+      running.session = registry.start(request, terms, principal, log, (sessionId) => {
         running.view = this.#view(sessionId, request);
         return running.view;
       });
@@ -170,7 +170,7 @@ export class Connection implements Guest {
     const running: Running = { view: undefined, session: undefined, startAck: () => undefined, stopAcks: [] };
     this.#running = running;
     try {
-      running.session = await registry.resume(request, principal.id, log, (sessionId, start) => {
+      running.session = await registry.resume(request, principal, log, (sessionId, start) => {
         before?.view?.mute();
         running.view = this.#view(sessionId, start);
         return running.view;

@@ -1,6 +1,8 @@
 import type { Config } from '../config/schema.ts';
 import type { Logger } from '../log.ts';
+import type { Leases } from './leases.ts';
 import { MemoryStore } from './memory.ts';
+import { MemoryLeases } from './memory-leases.ts';
 import type { PubSub } from './pub-sub.ts';
 import { redisTargetOf } from './redis-target.ts';
 import type { Store, StoreBounds } from './store.ts';
@@ -10,23 +12,36 @@ export type { PubSub };
 /** A start waits so long for Redis. Without it the gateway starts all the same, and says that the store is away. */
 const FIRST_CONNECTION_MS = 3_000;
 
+/** What the workers of a cluster share, on one connection; closing the store closes all of it. */
+export interface SharedState {
+  readonly store: Store;
+  readonly leases: Leases;
+}
+
 /**
  * Opens the store that the configuration names.
  * @throws GatewayError with a message for the operator where settings contradict one another
  */
-export async function openStore(config: Config, bounds: StoreBounds, log: Logger): Promise<Store> {
+export async function openStore(config: Config, bounds: StoreBounds, log: Logger): Promise<SharedState> {
   const target = redisTargetOf(config);
   switch (target?.mode) {
     case undefined:
-      return new MemoryStore(bounds);
+      return { store: new MemoryStore(bounds), leases: new MemoryLeases() };
     case 'standalone':
     case 'sentinel':
     case 'cluster': {
       // Loaded here, because the client takes its time and memory, and a gateway without Redis needs none of it.
-      const [{ RedisStore }, { RedisLink }] = await Promise.all([import('./redis.ts'), import('./redis-link.ts')]);
+      const [{ RedisStore }, { RedisLeases }, { RedisLink }] = await Promise.all([
+        import('./redis.ts'),
+        import('./redis-leases.ts'),
+        import('./redis-link.ts'),
+      ]);
       const link = RedisLink.open(target, config.redisTimeoutMs, log);
       if (!(await link.connected(FIRST_CONNECTION_MS))) log.warn('store not there at the start');
-      return new RedisStore(link, config.redisPrefix, bounds);
+      return {
+        store: new RedisStore(link, config.redisPrefix, bounds),
+        leases: new RedisLeases(link, config.redisPrefix),
+      };
     }
   }
 }

@@ -4,6 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { loadConfig } from '../../src/config/load.ts';
 import { openStore } from '../../src/store/index.ts';
 import { keysOf } from '../../src/store/keys.ts';
+import type { Leases } from '../../src/store/leases.ts';
 import { RedisStore } from '../../src/store/redis.ts';
 import { RedisLink } from '../../src/store/redis-link.ts';
 import type { Store } from '../../src/store/store.ts';
@@ -32,9 +33,13 @@ afterEach(async () => {
 
 /** A store as the gateway opens it, from the environment. */
 async function open(environment: Record<string, string>): Promise<Store> {
-  const store = await openStore(loadConfig(environment), WIDE, SILENT);
-  opened.push(store);
-  return store;
+  return (await openAll(environment)).store;
+}
+
+async function openAll(environment: Record<string, string>) {
+  const all = await openStore(loadConfig(environment), WIDE, SILENT);
+  opened.push(all.store);
+  return all;
 }
 
 /** Every verb once, each with an effect. */
@@ -60,9 +65,21 @@ async function useAll(store: Store): Promise<void> {
   expect(await store.claim(resume(session))).toEqual({ kind: 'unknown' });
 }
 
+/** The same of places, with one that has ended. */
+async function useLeases(leases: Leases): Promise<void> {
+  const lease = { scope: 'issuer/subject', holder: 'session', grip: 'grip' };
+  await leases.acquire({ ...lease, holder: 'gone' }, 2, 1);
+  await expect.poll(() => leases.acquire(lease, 1, 60_000)).toMatchObject({ kind: 'granted' });
+  expect(await leases.acquire({ ...lease, holder: 'another' }, 1, 60_000)).toMatchObject({ kind: 'refused' });
+  expect(await leases.renew([lease], 60_000)).toEqual(['kept']);
+  await leases.release(lease);
+}
+
 describe('without REDIS_URL', () => {
-  it('keeps the sessions in the process', async () => {
-    await useAll(await open({}));
+  it('keeps sessions and places in the process', async () => {
+    const { leases, store } = await openAll({});
+    await useAll(store);
+    await useLeases(leases);
   });
 });
 
@@ -86,10 +103,15 @@ describeWithRedis('access to Redis', () => {
   });
 
   it('works as a user with no more rights than these, and is told by name where one is missing', async () => {
-    const rights = '+eval +evalsha +info +hget +hset +hmget +hdel +del +pexpire +time'.split(' ');
+    const rights = [
+      ...'+eval +evalsha +info +hget +hset +hmget +hdel +del +pexpire +time'.split(' '),
+      ...'+zadd +zrem +zcard +zscore +zrange +zrangebyscore'.split(' '),
+    ];
     await server.command('acl', 'setuser', 'gateway', 'on', '>p@ss:word', 'resetkeys', '~own:*', '-@all', ...rights);
     const url = `redis://gateway:${encodeURIComponent('p@ss:word')}@127.0.0.1:${server.port}`;
-    await useAll(await open({ REDIS_URL: url, GATEWAY_REDIS_PREFIX: 'own:' }));
+    const { leases, store } = await openAll({ REDIS_URL: url, GATEWAY_REDIS_PREFIX: 'own:' });
+    await useAll(store);
+    await useLeases(leases);
     const stranger = await open({ REDIS_URL: url, GATEWAY_REDIS_PREFIX: 'foreign:' });
     await expect(stranger.create(newSession())).rejects.toThrow(/NOPERM|ERR/);
   });
