@@ -1,5 +1,5 @@
 import type { AddressInfo, Server as NetServer } from 'node:net';
-import { createAdminServer, type Readiness } from './admin/server.ts';
+import { createAdminServer, type Health, type Verdict } from './admin/server.ts';
 import { openDoor } from './auth/index.ts';
 import { OriginPolicy } from './auth/origin-policy.ts';
 import { type Config, SETTINGS } from './config/schema.ts';
@@ -51,7 +51,7 @@ interface WorkerRole {
 }
 
 /** The whole gateway: every part is built and wired here, and closed here in order. */
-export class App {
+export class App implements Health {
   readonly #config: Config;
   readonly #log: Logger;
   readonly #metrics: Metrics;
@@ -104,8 +104,17 @@ export class App {
     return this.#metrics.registry.getMetricsAsJSON();
   }
 
-  get readiness(): Readiness {
-    return { ready: this.#status === 'ready', status: this.#status };
+  get startup(): Verdict {
+    return { ok: this.#status !== 'starting', status: this.#status };
+  }
+
+  /** A process that is blocked gives no answer at all. */
+  get liveness(): Verdict {
+    return { ok: true, status: 'alive' };
+  }
+
+  get readiness(): Verdict {
+    return { ok: this.#status === 'ready', status: this.#status };
   }
 
   /**
@@ -127,7 +136,7 @@ export class App {
     }
 
     if (parts.worker === undefined) {
-      const admin = createAdminServer(metrics.registry, () => this.readiness);
+      const admin = createAdminServer(metrics.registry, this);
       this.#steps.push({ name: 'admin server', close: () => admin.close() });
       this.#adminPort = await listen(admin, config.adminHost, config.adminPort, SETTINGS.adminPort.variable);
     }

@@ -6,25 +6,34 @@ interface MetricsSource {
   metrics(): Promise<string>;
 }
 
-export interface Readiness {
-  readonly ready: boolean;
-  /** One word for the body of /readyz: `ready`, `starting`, `draining`; `no_worker` while all are being replaced. */
+/** An answer to a probe. */
+export interface Verdict {
+  readonly ok: boolean;
+  /** One word for the body, such as `ready`, `starting` or `draining`. */
   readonly status: string;
 }
 
-/**
- * Health and metrics on a port of their own, so that neither a balancer nor the internet sees them.
- *
- * `/livez` says that the process answers; `/readyz` that new clients are welcome. Neither asks the engine: a hung
- * engine would otherwise take out every pod at once.
- */
-export function createAdminServer(source: MetricsSource, readiness: () => Readiness): FastifyInstance {
+/** What the probes of Kubernetes ask. None of it depends on Redis or the engine: they would take out every pod at once. */
+export interface Health {
+  /** It has been ready once. */
+  readonly startup: Verdict;
+  /** It makes progress, or will by itself. Otherwise only a restart helps. */
+  readonly liveness: Verdict;
+  /** New clients are welcome. */
+  readonly readiness: Verdict;
+}
+
+/** Health and metrics on a port of their own, so that neither a balancer nor the internet sees them. */
+export function createAdminServer(source: MetricsSource, health: Health): FastifyInstance {
   const admin = Fastify();
-  admin.get('/livez', async () => ({ status: 'alive' }));
-  admin.get('/readyz', async (_request, reply) => {
-    const { ready, status } = readiness();
-    return reply.code(ready ? 200 : 503).send({ status });
-  });
+  const probe = (path: string, verdict: () => Verdict) =>
+    admin.get(path, async (_request, reply) => {
+      const { ok, status } = verdict();
+      return reply.code(ok ? 200 : 503).send({ status });
+    });
+  probe('/startupz', () => health.startup);
+  probe('/livez', () => health.liveness);
+  probe('/readyz', () => health.readiness);
   admin.get('/metrics', async (_request, reply) => {
     const text = await source.metrics();
     return reply.type(source.contentType).send(text);

@@ -12,6 +12,9 @@ export const SLOT_VARIABLE = 'TRANSCRIBE_GATEWAY_SLOT';
 /** Tells a worker where the engine is that it shares with the others, if there is one. */
 export const ENGINE_VARIABLE = 'TRANSCRIBE_GATEWAY_ENGINE_PATH';
 
+/** Of the silence that is granted to a worker, how often it is looked at. */
+const LOOKS = 6;
+
 /** Told of what the workers do; `slot` counts from 1 and stays the same when a worker is replaced. */
 export interface CrewListener {
   /** @param request as in the message */
@@ -27,6 +30,8 @@ interface Place {
   readonly slot: number;
   state: 'starting' | 'serving' | 'leaving' | 'empty';
   worker: Worker | undefined;
+  /** Looks in a row at which a worker that serves had said nothing since the one before. */
+  silentLooks: number;
   /** Resolves when the worker of now has ended. */
   gone: Promise<void>;
 }
@@ -44,16 +49,22 @@ export class Crew {
   readonly #places: readonly Place[];
   readonly #held = new HeldSockets();
   readonly #ending = new AbortController();
+  readonly #silenceMs: number;
+  /** Since when no worker takes connections, in milliseconds of the monotonic clock; undefined while one does. */
+  #aloneSince: number | undefined;
   #engineName = 'none';
   #enginePath: string | undefined;
 
-  constructor(size: number, log: Logger, listener: CrewListener) {
+  /** @param silenceMs after which a worker that says nothing is blocked for good, in milliseconds */
+  constructor(size: number, silenceMs: number, log: Logger, listener: CrewListener) {
+    this.#silenceMs = silenceMs;
     this.#log = log;
     this.#listener = listener;
     this.#places = Array.from({ length: size }, (_, index) => ({
       slot: index + 1,
       state: 'empty',
       worker: undefined,
+      silentLooks: 0,
       gone: Promise.resolve(),
     }));
   }
@@ -69,6 +80,8 @@ export class Crew {
     cluster.setupPrimary({ serialization: 'advanced' });
     await Promise.all(this.#places.map((place) => this.#launch(place)));
     for (const place of this.#places) void this.#supervise(place);
+    const looks = setInterval(() => this.#look(), this.#silenceMs / LOOKS).unref();
+    this.#ending.signal.addEventListener('abort', () => clearInterval(looks), { once: true });
   }
 
   /** Before the server listens: what it holds for a worker ends with the worker. */
@@ -83,6 +96,12 @@ export class Crew {
   /** Workers that take connections. */
   get serving(): number {
     return this.#places.filter(({ state }) => state === 'serving').length;
+  }
+
+  /** How long no worker has taken connections, in milliseconds; 0 while one does. */
+  get idleMs(): number {
+    if (this.serving > 0) return 0;
+    return performance.now() - (this.#aloneSince ?? performance.now());
   }
 
   get slots(): readonly number[] {
@@ -140,13 +159,16 @@ export class Crew {
     let reason: string | undefined;
 
     worker.on('message', (received: unknown) => {
+      place.silentLooks = 0;
       const message = unwrap<FromWorker>(received);
       // What is read after the end would count twice: by then the account of the worker is closed.
       if (message === undefined || place.worker !== worker) return;
       switch (message.type) {
         case 'ready':
           this.#engineName = message.engine;
+          this.#aloneSince = undefined;
           place.state = 'serving';
+          place.silentLooks = 0;
           this.#setServing(worker, true);
           ready.resolve();
           break;
@@ -180,9 +202,24 @@ export class Crew {
     await ready.promise;
   }
 
+  /**
+   * Ends workers that are blocked: they report every two seconds, whatever they do. Looks are counted, and not time,
+   * because a machine that was suspended has been silent as a whole.
+   */
+  #look(): void {
+    for (const place of this.#places) {
+      if (place.state !== 'serving') continue;
+      place.silentLooks += 1;
+      if (place.silentLooks <= LOOKS) continue;
+      this.#log.error({ worker: place.slot, silent_ms: this.#silenceMs }, 'worker is blocked; it is killed');
+      place.worker?.process.kill('SIGKILL');
+    }
+  }
+
   #leave(place: Place, worker: Worker): void {
     if (place.worker !== worker) return;
     place.state = 'leaving';
+    if (this.serving === 0) this.#aloneSince ??= performance.now();
     this.#setServing(worker, false);
     this.#held.release(worker);
   }

@@ -2,7 +2,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setupMaster } from '@socket.io/sticky';
 import type { FastifyInstance } from 'fastify';
-import { createAdminServer, type Readiness } from '../admin/server.ts';
+import { createAdminServer, type Health, type Verdict } from '../admin/server.ts';
 import { type DrainPace, listen } from '../app.ts';
 import { type Config, SETTINGS } from '../config/schema.ts';
 import { isSharedByWorkers } from '../engines/index.ts';
@@ -20,7 +20,7 @@ const WORKER_OVERTIME_MS = 1_000;
  * health and metrics for them all. It also runs the engine that they share, if they do. It holds no sessions; of audio it
  * sees what the workers give to that engine, and the bodies of polling clients' requests, which sticky passes on.
  */
-export class Primary {
+export class Primary implements Health {
   readonly #config: Config;
   readonly #log: Logger;
   readonly #crew: Crew;
@@ -36,7 +36,7 @@ export class Primary {
   private constructor(config: Config, log: Logger) {
     this.#config = config;
     this.#log = log;
-    this.#crew = new Crew(config.workers, log, {
+    this.#crew = new Crew(config.workers, config.workerSilenceMs, log, {
       reported: (slot, metrics, request) => this.#metrics.reported(slot, metrics, request),
       exited: (slot) => this.#metrics.exited(slot),
     });
@@ -73,10 +73,20 @@ export class Primary {
     return this.#crew.engineName;
   }
 
+  get startup(): Verdict {
+    return { ok: this.#status !== 'starting', status: this.#status };
+  }
+
+  /** A worker that is blocked is replaced here. What remains for a restart is a gateway that none serves for long. */
+  get liveness(): Verdict {
+    const isAlone = this.#status === 'serving' && this.#crew.idleMs > this.#config.workerSilenceMs;
+    return isAlone ? { ok: false, status: 'no_worker' } : { ok: true, status: 'alive' };
+  }
+
   /** Ready while one worker serves: it takes what the gateway is sent, and the others are being replaced. */
-  get readiness(): Readiness {
-    if (this.#status !== 'serving') return { ready: false, status: this.#status };
-    return this.#crew.serving > 0 ? { ready: true, status: 'ready' } : { ready: false, status: 'no_worker' };
+  get readiness(): Verdict {
+    if (this.#status !== 'serving') return { ok: false, status: this.#status };
+    return this.#crew.serving > 0 ? { ok: true, status: 'ready' } : { ok: false, status: 'no_worker' };
   }
 
   /** Drains every worker, within the drain deadline. Idempotent. */
@@ -87,7 +97,7 @@ export class Primary {
 
   async #start(): Promise<void> {
     const { adminHost, adminPort, host, port } = this.#config;
-    this.#admin = createAdminServer(this.#metrics, () => this.readiness);
+    this.#admin = createAdminServer(this.#metrics, this);
     this.#adminPort = await listen(this.#admin, adminHost, adminPort, SETTINGS.adminPort.variable);
     if (isSharedByWorkers(this.#config)) {
       this.#engine = await shareEngine(this.#config, this.#log, createEngineMetrics(this.#ownMetrics.registry));

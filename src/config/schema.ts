@@ -52,6 +52,13 @@ export const SETTINGS = {
     default: 1,
     help: 'Processes that share the port and the load; about as many as cores. More than 1 need REDIS_URL.',
   }),
+  workerSilenceMs: setting<number>({
+    variable: 'GATEWAY_WORKER_SILENCE_MS',
+    schema: integer(6_000, 3_600_000),
+    default: 30_000,
+    unit: 'ms',
+    help: 'With several workers: one that is blocked for this long is killed and replaced. `/livez` fails where none has served for as long.',
+  }),
   trustedProxies: setting<number>({
     variable: 'GATEWAY_TRUSTED_PROXIES',
     schema: integer(0, 10),

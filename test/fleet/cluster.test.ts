@@ -1,5 +1,8 @@
 import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { connect as connectTcp } from 'node:net';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import { connect, emitWithAck, type TestClient, tone } from '../support/client.ts';
@@ -195,6 +198,33 @@ describeWithRedis('a gateway of several workers', () => {
     expect(await outcome(client(gateway.url, { transports: ['polling'] }))).toBe('refused');
     await expect.poll(() => ready(gateway), { timeout: 20_000 }).toEqual([200, 'ready']);
     await transcribe(client(gateway.url));
+  });
+
+  it('replaces a worker that is blocked, and lets one be that only has nothing to do', async () => {
+    const gateway = await serve({ ...TWO, GATEWAY_WORKER_SILENCE_MS: '6000' });
+    const pids = pidsOf(gateway);
+    process.kill(pids.get(1) ?? 0, 'SIGSTOP');
+    await gateway.saw(/"worker is blocked; it is killed"/);
+    await replaced(gateway);
+    expect(pidsOf(gateway).get(1)).not.toBe(pids.get(1));
+    expect(pidsOf(gateway).get(2)).toBe(pids.get(2));
+    expect(await metricOf(gateway, 'worker_exits_total')).toBe(1);
+    expect((await fetch(`${gateway.adminUrl}/livez`)).status).toBe(200);
+  });
+
+  it('is not alive once no worker could be started for long', async () => {
+    const keys = join(await mkdtemp(join(tmpdir(), 'keys-')), 'keys.json');
+    await writeFile(keys, JSON.stringify({ keys: [] }));
+    const environment = { ...TWO, GATEWAY_AUTH: 'api_key', GATEWAY_API_KEYS_FILE: keys };
+    const gateway = await serve({ ...environment, GATEWAY_WORKER_SILENCE_MS: '6000' });
+    const startup = async () => (await fetch(`${gateway.adminUrl}/startupz`)).status;
+    const live = async () => (await fetch(`${gateway.adminUrl}/livez`)).status;
+    await rm(dirname(keys), { recursive: true });
+    for (const pid of pidsOf(gateway).values()) process.kill(pid, 'SIGKILL');
+    await expect.poll(() => ready(gateway), { interval: 5 }).toEqual([503, 'no_worker']);
+    expect([await live(), await startup()]).toEqual([200, 200]);
+    await expect.poll(live, { timeout: 30_000 }).toBe(503);
+    expect(await startup()).toBe(200);
   });
 
   it('loses only the worker that has an uncaught error', async () => {
