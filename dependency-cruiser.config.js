@@ -17,7 +17,10 @@ const LAYERS = [
   ['metrics', '^src/metrics/'],
   ['auth', '^src/auth/'],
   ['client', '^src/client/'],
-  ['base', '^src/(protocol|config)/|^src/(backoff|errors|failpoints|log|version|speech-sample|watched-files)\\.ts$'],
+  [
+    'base',
+    '^src/(protocol|config)/|^src/(backoff|errors|failpoints|log|same-hash|version|speech-sample|watched-files)\\.ts$',
+  ],
 ];
 
 const upward = LAYERS.slice(1).map(([name, path], index) => ({

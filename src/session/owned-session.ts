@@ -5,6 +5,7 @@ import type { StartRequest } from '../protocol/start-request.ts';
 import { ChunkOrder, type ChunkPosition } from '../resume/chunk-order.ts';
 import { Journal } from '../resume/journal.ts';
 import type { SessionSecrets } from '../resume/tokens.ts';
+import { isSameHash } from '../same-hash.ts';
 import type { Claim, ClaimedSession, ClaimRequest, SessionStop, Update, Watermark } from '../store/store.ts';
 import { Lingering } from './lingering.ts';
 import { LostClaim } from './lost-claim.ts';
@@ -240,7 +241,7 @@ export class OwnedSession {
   /** Whether a client that presents these may have the session. */
   belongsTo(secrets: SessionSecrets, principal: string): boolean {
     const own = this.#options.durability;
-    return own !== undefined && own.record.principal === principal && own.secrets.resumeHash.equals(secrets.resumeHash);
+    return own?.record.principal === principal && isSameHash(own.secrets.resumeHash, secrets.resumeHash);
   }
 
   /** Whether the session that a claim found is this one as it is here, so that its engine stream can go on. */

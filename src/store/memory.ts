@@ -1,3 +1,4 @@
+import { isSameHash } from '../same-hash.ts';
 import {
   believe,
   bytesOf,
@@ -104,7 +105,7 @@ export class MemoryStore implements Store {
     const session = this.#sessions.get(sessionId);
     if (session === undefined || 'ended' in session) return { kind: 'unknown' };
     const { facts } = session;
-    if (facts.principal !== request.principal || !facts.resumeHash.equals(request.resumeHash)) {
+    if (facts.principal !== request.principal || !isSameHash(facts.resumeHash, request.resumeHash)) {
       return { kind: 'forbidden' };
     }
     const isSame = session.claimId === claimId && session.attempt === attempt;
@@ -178,7 +179,7 @@ export class MemoryStore implements Store {
     this.#expire();
     const session = this.#sessions.get(sessionId);
     if (session === undefined || 'ended' in session) return { kind: 'unknown' };
-    if (!session.facts.watchHash.equals(watchHash)) return { kind: 'forbidden' };
+    if (!isSameHash(session.facts.watchHash, watchHash)) return { kind: 'forbidden' };
     const { entries, epoch, facts, head, lostSeq, stopped, trimmedEnd } = session;
     // One that has ended says nothing more.
     if (stopped === undefined) session.watchedUntil = Math.max(session.watchedUntil, this.#now() + watchMs);
