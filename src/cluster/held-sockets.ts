@@ -5,8 +5,16 @@ import type { Socket } from 'node:net';
 /** The parts of the messages of `@socket.io/sticky` 2.0.1 to a worker that are needed here. */
 interface StickyMessage {
   readonly type?: string;
+  /** Of a connection that the primary keeps, because its request has a body. */
+  readonly connectionId?: string;
   readonly socketInfo?: Pick<Socket, 'remoteAddress' | 'remotePort' | 'localPort'>;
 }
+
+/**
+ * Bytes that a connection may bring whose request passes through the primary: twice the largest message. Sticky passes on
+ * what comes, whether the worker has time for it or not, and also what comes after the answer.
+ */
+const MAX_UPLOAD_BYTES = 2_000_000;
 
 type Send = (message: StickyMessage, ...rest: unknown[]) => boolean;
 
@@ -32,6 +40,8 @@ interface Held {
 export class HeldSockets {
   readonly #byPeer = new Map<string, Socket>();
   readonly #byWorker = new Map<number, Held>();
+  /** By the name that sticky has given them. */
+  readonly #uploads = new Map<string, Socket>();
 
   /** Before the server listens. */
   watch(server: Server): void {
@@ -53,8 +63,12 @@ export class HeldSockets {
     const noting: Send = (message, ...rest) => {
       if (message.type === 'sticky:http-chunk-start' && message.socketInfo !== undefined) {
         const socket = this.#byPeer.get(peerOf(message.socketInfo));
-        if (socket !== undefined) held.sockets.add(socket);
+        if (socket !== undefined) {
+          held.sockets.add(socket);
+          this.#noteUpload(message.connectionId, socket);
+        }
       }
+      if (message.type === 'sticky:http-chunk' && this.#isTooLong(message.connectionId)) return true;
       if (message.type !== 'sticky:connection') return send(message, ...rest);
       const [socket, done] = rest as [Socket, (error: Error | null) => void];
       const peer = peerOf(socket);
@@ -86,6 +100,20 @@ export class HeldSockets {
   /** How many connections have not been handed over yet. */
   get size(): number {
     return this.#byPeer.size;
+  }
+
+  #noteUpload(connectionId: string | undefined, socket: Socket): void {
+    if (connectionId === undefined) return;
+    this.#uploads.set(connectionId, socket);
+    socket.once('close', () => this.#uploads.delete(connectionId));
+  }
+
+  /** Whether an upload brings more than any request has; it is ended then. */
+  #isTooLong(connectionId = ''): boolean {
+    const socket = this.#uploads.get(connectionId);
+    if (socket === undefined || socket.bytesRead <= MAX_UPLOAD_BYTES) return false;
+    socket.destroy();
+    return true;
   }
 
   /** The address may be in use by the next connection already. */

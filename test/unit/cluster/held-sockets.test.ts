@@ -27,6 +27,7 @@ class FakeSocket extends EventEmitter {
   readonly remotePort = ++port;
   readonly localPort = 5001;
   destroyed = false;
+  bytesRead = 0;
   readonly _handle = {
     closed: 0,
     isReading: true,
@@ -57,9 +58,14 @@ function setup() {
   };
   const hand = (socket: FakeSocket) =>
     worker.send({ type: 'sticky:connection' }, socket as unknown as Socket, () => undefined);
-  const handBody = ({ remoteAddress, remotePort, localPort }: FakeSocket) =>
-    worker.send({ type: 'sticky:http-chunk-start', socketInfo: { remoteAddress, remotePort, localPort } });
-  return { held, worker, written, accept, hand, handBody };
+  const handBody = ({ remoteAddress, remotePort, localPort }: FakeSocket, connectionId = 'c1') =>
+    worker.send({
+      type: 'sticky:http-chunk-start',
+      connectionId,
+      socketInfo: { remoteAddress, remotePort, localPort },
+    });
+  const handMore = (connectionId = 'c1') => worker.send({ type: 'sticky:http-chunk', connectionId });
+  return { held, worker, written, accept, hand, handBody, handMore };
 }
 
 describe('sockets that the primary holds for a worker', () => {
@@ -78,6 +84,24 @@ describe('sockets that the primary holds for a worker', () => {
     handBody(socket);
     held.release(worker);
     expect(socket.destroyed).toBe(true);
+  });
+
+  it('are ended when they bring more than any request has, and nothing more of them is passed on', () => {
+    const { accept, handBody, handMore, written } = setup();
+    const [endless, other] = [accept(), accept()];
+    handBody(endless, 'endless');
+    handBody(other, 'other');
+    endless.bytesRead = 2_000_000;
+    handMore('endless');
+    expect(endless.destroyed).toBe(false);
+    endless.bytesRead += 1;
+    const before = written.length;
+    handMore('endless');
+    expect(endless.destroyed).toBe(true);
+    expect(written.length).toBe(before);
+    handMore('other');
+    expect(other.destroyed).toBe(false);
+    expect(written.length).toBe(before + 1);
   });
 
   it('are not read any more once they are given away, or what comes then would be lost to the worker', () => {
