@@ -3,6 +3,7 @@ import { GatewayError } from '../errors.ts';
 import type { ClientToServerEvents, ServerToClientEvents } from '../protocol/events.ts';
 import type { WatchRequest } from '../protocol/watch-request.ts';
 import { type WatchSecrets, watchSecretsOf } from '../resume/tokens.ts';
+import { isSessionId } from '../store/session-id.ts';
 import type { Viewer } from './viewer.ts';
 import { WatchedSession, type WatchParts } from './watched-session.ts';
 
@@ -28,7 +29,9 @@ export class Viewers {
    */
   watch({ sessionId, watchToken }: WatchRequest, viewer: Viewer): { leave: () => void; joined: Promise<void> } {
     const secrets = watchSecretsOf(watchToken);
-    if (secrets === undefined) throw new GatewayError('watch_refused', 'watch_transcription: not a token.');
+    // Nothing else ever was a session, and this becomes the name of a room.
+    if (secrets === undefined || !isSessionId(sessionId))
+      throw new GatewayError('watch_refused', 'watch_transcription: not a session that this token opens.');
     // Nobody may spoil the watch of others by a wrong token: who has another one watches another session.
     const key = `${sessionId} ${watchToken}`;
     const session = this.#sessions.get(key) ?? this.#open(key, sessionId, secrets);
