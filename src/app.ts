@@ -136,7 +136,7 @@ export class App implements Health {
     }
 
     if (parts.worker === undefined) {
-      const admin = createAdminServer(metrics.registry, this);
+      const admin = createAdminServer(metrics.registry, this, config);
       this.#steps.push({ name: 'admin server', close: () => admin.close() });
       this.#adminPort = await listen(admin, config.adminHost, config.adminPort, SETTINGS.adminPort.variable);
     }
@@ -186,7 +186,15 @@ export class App implements Health {
     // In development pages of every origin are let in, as with the original server.
     const { allowedOrigins = config.environment === 'production' ? [] : ['*'], trustedProxies } = config;
     const origins = new OriginPolicy(allowedOrigins, trustedProxies > 0);
-    const http = await createHttpServer({ door, origins, certificate, log: this.#log });
+    const isHandedConnections = parts.worker !== undefined;
+    const http = await createHttpServer({
+      door,
+      origins,
+      certificate,
+      times: config,
+      isHandedConnections,
+      log: this.#log,
+    });
     this.#steps.push({ name: 'http server', close: () => http.close() });
     await http.ready();
     const gateway = new SocketGateway({

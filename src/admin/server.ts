@@ -1,4 +1,6 @@
+import { createServer } from 'node:http';
 import Fastify, { type FastifyInstance } from 'fastify';
+import { type RequestTimes, serverOptions } from '../http/limits.ts';
 
 /** A registry of prom-client, or what stands for several of them. */
 interface MetricsSource {
@@ -24,8 +26,8 @@ export interface Health {
 }
 
 /** Health and metrics on a port of their own, so that neither a balancer nor the internet sees them. */
-export function createAdminServer(source: MetricsSource, health: Health): FastifyInstance {
-  const admin = Fastify();
+export function createAdminServer(source: MetricsSource, health: Health, times: RequestTimes): FastifyInstance {
+  const admin = Fastify({ serverFactory: (handler) => createServer(serverOptions(times), handler) });
   const probe = (path: string, verdict: () => Verdict) =>
     admin.get(path, async (_request, reply) => {
       const { ok, status } = verdict();

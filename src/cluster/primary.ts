@@ -1,4 +1,4 @@
-import { createServer } from 'node:http';
+import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setupMaster } from '@socket.io/sticky';
 import type { FastifyInstance } from 'fastify';
@@ -6,6 +6,7 @@ import { createAdminServer, type Health, type Verdict } from '../admin/server.ts
 import { type DrainPace, listen } from '../app.ts';
 import { type Config, SETTINGS } from '../config/schema.ts';
 import { isSharedByWorkers } from '../engines/index.ts';
+import { serverOptions } from '../http/limits.ts';
 import type { Logger } from '../log.ts';
 import { type ClusterMetrics, createClusterMetrics, createEngineMetrics } from '../metrics/metrics.ts';
 import { Crew } from './crew.ts';
@@ -26,7 +27,7 @@ export class Primary implements Health {
   readonly #crew: Crew;
   readonly #ownMetrics: ClusterMetrics;
   readonly #metrics: FleetMetrics;
-  readonly #server = createServer();
+  readonly #server: Server;
   #status: 'starting' | 'serving' | 'draining' = 'starting';
   #admin: FastifyInstance | undefined;
   #engine: SharedEngine | undefined;
@@ -36,6 +37,10 @@ export class Primary implements Health {
   private constructor(config: Config, log: Logger) {
     this.#config = config;
     this.#log = log;
+    const { headersTimeoutMs, requestTimeoutMs } = config;
+    // Sticky reads the headers, so that to Node a whole request that passes here is headers which do not end.
+    this.#server = createServer(serverOptions({ headersTimeoutMs: requestTimeoutMs, requestTimeoutMs }));
+    this.#server.setTimeout(headersTimeoutMs);
     this.#crew = new Crew(config.workers, config.workerSilenceMs, log, {
       reported: (slot, metrics, request) => this.#metrics.reported(slot, metrics, request),
       exited: (slot) => this.#metrics.exited(slot),
@@ -97,7 +102,7 @@ export class Primary implements Health {
 
   async #start(): Promise<void> {
     const { adminHost, adminPort, host, port } = this.#config;
-    this.#admin = createAdminServer(this.#metrics, this);
+    this.#admin = createAdminServer(this.#metrics, this, this.#config);
     this.#adminPort = await listen(this.#admin, adminHost, adminPort, SETTINGS.adminPort.variable);
     if (isSharedByWorkers(this.#config)) {
       this.#engine = await shareEngine(this.#config, this.#log, createEngineMetrics(this.#ownMetrics.registry));

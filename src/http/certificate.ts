@@ -1,4 +1,4 @@
-import type { RequestListener } from 'node:http';
+import type { RequestListener, ServerOptions } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import { createSecureContext } from 'node:tls';
 import type { Logger } from '../log.ts';
@@ -40,8 +40,10 @@ export class Certificate {
   }
 
   /** The server that this is the certificate of, also when it changes. */
-  createServer(listener: RequestListener): Server {
-    this.#server = createServer(this.#files.value, listener);
+  createServer(listener: RequestListener, options: ServerOptions = {}): Server {
+    const handshakeTimeout = options.headersTimeout;
+    const tls = handshakeTimeout === undefined ? this.#files.value : { ...this.#files.value, handshakeTimeout };
+    this.#server = createServer({ ...options, ...tls }, listener);
     return this.#server;
   }
 

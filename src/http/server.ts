@@ -8,6 +8,7 @@ import type { Logger } from '../log.ts';
 import { VERSION } from '../version.ts';
 import type { Certificate } from './certificate.ts';
 import { answerError } from './errors.ts';
+import { lookAtRequests, type RequestTimes, serverOptions } from './limits.ts';
 import { addTokenRoute } from './tokens.ts';
 
 /** Largest body in bytes: requests here are a few fields. */
@@ -30,16 +31,21 @@ export interface HttpServerOptions {
   readonly origins: OriginPolicy;
   /** TLS ends here; otherwise in front, or nowhere. */
   readonly certificate: Certificate | undefined;
+  readonly times: RequestTimes;
+  /** It never listens, because something else accepts its connections. */
+  readonly isHandedConnections: boolean;
   readonly log: Logger;
 }
 
 /** The public HTTP server. Socket.IO shares its port; `/` tells whoever opens it in a browser what is here. */
 export async function createHttpServer(options: HttpServerOptions): Promise<FastifyInstance> {
-  const { certificate, door, log, origins } = options;
+  const { certificate, door, isHandedConnections, log, origins, times } = options;
   const http = Fastify({
     bodyLimit: MAX_BODY_BYTES,
-    serverFactory: (handler): Server => certificate?.createServer(handler) ?? createServer(handler),
+    serverFactory: (handler): Server =>
+      certificate?.createServer(handler, serverOptions(times)) ?? createServer(serverOptions(times), handler),
   });
+  if (isHandedConnections) lookAtRequests(http.server);
   await http.register(helmet, { contentSecurityPolicy: { useDefaults: false, directives: CONTENT_POLICY } });
   http.addHook('onRequest', async ({ headers }) => {
     if (!origins.allows(headers)) throw new GatewayError('origin_refused', 'This web origin is not allowed.');

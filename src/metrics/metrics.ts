@@ -74,6 +74,11 @@ export function createMetrics() {
     connections: gauge('connections', 'Open Socket.IO connections.', ['protocol']),
     connectionsTotal: counter('connections_total', 'Socket.IO connections accepted.', ['protocol']),
     slowConnectionsTotal: counter('slow_connections_total', 'Connections cut because the client did not read.'),
+    offendingConnectionsTotal: counter(
+      'offending_connections_total',
+      'Connections cut because of what their client sent, by reason.',
+      ['reason'],
+    ),
     sessions: gauge('sessions', 'Sessions that have not ended.'),
     sessionsStartedTotal: counter('sessions_started_total', 'Sessions whose first engine stream opened.', ['protocol']),
     sessionsEndedTotal: counter('sessions_ended_total', 'Sessions ended, by reason.', ['reason']),

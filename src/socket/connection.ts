@@ -21,6 +21,7 @@ import { farewell } from './farewell.ts';
 import { type ConnectionBounds, Presenter } from './presenter.ts';
 import { SendQueue } from './send-queue.ts';
 import { Tenure } from './tenure.ts';
+import { cutTransport } from './transport-guard.ts';
 import { Viewer } from './viewer.ts';
 import type { Viewers } from './viewers.ts';
 
@@ -323,7 +324,7 @@ export class Connection implements Guest {
     metrics.slowConnectionsTotal.inc();
     socket.disconnect();
     // Not `disconnect(true)`, which would wait for the client to take what it does not take.
-    socket.conn.close(true);
+    cutTransport(socket.conn);
   }
 
   async #handle(args: unknown[], handler: Handler): Promise<void> {

@@ -1,5 +1,4 @@
-import type { Server as HttpServer } from 'node:http';
-import type { Socket as TcpSocket } from 'node:net';
+import type { Server as HttpServer, IncomingMessage } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type DefaultEventsMap, Server, type Socket } from 'socket.io';
 import type { Authenticator } from '../auth/authenticator.ts';
@@ -16,6 +15,8 @@ import { evacuate } from './evacuation.ts';
 import { farewell } from './farewell.ts';
 import { guard } from './guard.ts';
 import type { ConnectionBounds } from './presenter.ts';
+import { TcpConnections } from './tcp-connections.ts';
+import { TransportGuard } from './transport-guard.ts';
 import { Viewers, type ViewersOptions } from './viewers.ts';
 
 /**
@@ -26,6 +27,19 @@ const MAX_MESSAGE_BYTES = 1_000_000;
 
 /** What a page is told in the answer to its handshake; without the headers of CORS only its developer can read it. */
 const ORIGIN_REFUSED = 'origin_refused: this web origin is not among GATEWAY_ALLOWED_ORIGINS.';
+
+/**
+ * Engine.IO still answers by a script where `j` asks for one. A page of any origin may run such a script, and its browser
+ * sends no origin with the request: it would be let in, and could read what comes. No client of today asks so.
+ */
+const SCRIPT_REFUSED = 'bad_request: answers by a script (JSONP) are not given.';
+
+function isScriptRequest(url: string): boolean {
+  return new URL(url, 'http://localhost').searchParams.has('j');
+}
+
+/** The client of Socket.IO, in its several forms, which the same path serves. */
+const CLIENT_SCRIPT = /^\/socket\.io\/socket\.io[\w.-]*\.js/;
 
 /** Set by the guard, before a connection is served. */
 interface SocketData {
@@ -39,7 +53,7 @@ interface GatewayOptions {
   readonly http: HttpServer;
   readonly registry: SessionRegistry;
   readonly engine: Engine;
-  readonly limits: ConnectionBounds & { readonly tokenGraceMs: number };
+  readonly limits: ConnectionBounds & { readonly tokenGraceMs: number; readonly connectTimeoutMs: number };
   readonly authenticator: Authenticator;
   readonly origins: OriginPolicy;
   readonly store: ViewersOptions['store'];
@@ -60,10 +74,9 @@ const LAST_WORDS_MS = 500;
 export class SocketGateway {
   readonly #io: SocketServer;
   readonly #viewers: Viewers;
-  /** TCP connections, WebSockets included. */
-  readonly #tcp = new Set<TcpSocket>();
+  readonly #tcp: TcpConnections;
   /** The transports of clients; one outlives the sockets that its client opens and closes on it. */
-  readonly #transports = new Set<Socket['conn']>();
+  readonly #transports = new Map<Socket['conn'], TransportGuard>();
   readonly #connections = new Set<Connection>();
   readonly #registry: SessionRegistry;
 
@@ -72,11 +85,16 @@ export class SocketGateway {
     this.#io = new Server(options.http, {
       path: '/socket.io',
       serveClient: true,
+      connectTimeout: options.limits.connectTimeoutMs,
       maxHttpBufferSize: MAX_MESSAGE_BYTES,
       // With a client that compresses it halves the sessions of a core and takes ten times the memory.
       perMessageDeflate: false,
       cors: { origin: (origin, decide) => decide(null, options.origins.allows({ origin })) },
-      allowRequest: ({ headers }, decide) => {
+      allowRequest: ({ headers, url = '' }, decide) => {
+        if (isScriptRequest(url)) {
+          decide(SCRIPT_REFUSED, false);
+          return;
+        }
         const isAllowed = options.origins.allows(headers);
         if (!isAllowed) options.metrics.errorsTotal.inc({ code: 'origin_refused' });
         decide(isAllowed ? null : ORIGIN_REFUSED, isAllowed);
@@ -91,15 +109,22 @@ export class SocketGateway {
       { store, bus, resumeWindowMs, engineName: engine.capabilities.name, metrics, log },
       this.#io,
     );
-    options.http.on('connection', (socket: TcpSocket) => {
-      this.#tcp.add(socket);
-      socket.once('close', () => this.#tcp.delete(socket));
-    });
+    this.#tcp = new TcpConnections(options.http, () => metrics.slowConnectionsTotal.inc());
     this.#io.engine.on('connection', (transport: Socket['conn']) => {
-      this.#transports.add(transport);
+      const transportGuard = new TransportGuard({
+        transport,
+        idleMs: limits.connectTimeoutMs,
+        onOffence: (reason) => {
+          // Not by its id of Engine.IO, which is all that a poll needs.
+          log.info({ reason }, 'client does what no client does; connection cut');
+          metrics.offendingConnectionsTotal.inc({ reason });
+        },
+      });
+      this.#transports.set(transport, transportGuard);
       transport.once('close', () => this.#transports.delete(transport));
     });
-    this.#io.use(guard(options));
+    options.http.prependListener('request', withoutCompression);
+    this.#io.use(this.#onePerTransport(guard(options)));
     this.#io.on('connection', (socket) => {
       try {
         this.#serve(socket, options);
@@ -137,12 +162,29 @@ export class SocketGateway {
    * because `Server.close` throws away what a connection has not sent yet: the trailing finals.
    */
   async close(): Promise<void> {
-    await Promise.all([...this.#transports].map((transport) => farewell(transport, LAST_WORDS_MS)));
+    await Promise.all([...this.#transports.keys()].map((transport) => farewell(transport, LAST_WORDS_MS)));
     const closed = this.#io.close();
     await Promise.race([closed, delay(LAST_WORDS_MS, undefined, { ref: false })]);
     // A client whose network is gone answers no closing handshake; waiting for it would outlast the drain.
-    for (const socket of this.#tcp) socket.destroy();
+    this.#tcp.destroyAll();
     await closed;
+  }
+
+  /** Asks only the one socket that a transport carries at a time. */
+  #onePerTransport(ask: ReturnType<typeof guard>) {
+    return (socket: GatewaySocket, next: (error?: Error) => void): void => {
+      const transportGuard = this.#transports.get(socket.conn);
+      if (transportGuard?.take() !== true) {
+        // Nobody hears it, but Socket.IO forgets the socket.
+        next(new Error('A transport carries one socket at a time.'));
+        return;
+      }
+      socket.on('disconnect', () => transportGuard.free());
+      ask(socket, (error) => {
+        if (error !== undefined) transportGuard.free();
+        next(error);
+      });
+    };
   }
 
   #serve(socket: GatewaySocket, options: GatewayOptions): void {
@@ -162,4 +204,9 @@ export class SocketGateway {
     socket.on('disconnect', () => this.#connections.delete(connection));
     connection.serve();
   }
+}
+
+/** Socket.IO would compress its client anew for everybody who asks, which takes two tenths of a second of a core. */
+function withoutCompression({ headers, url = '' }: IncomingMessage): void {
+  if (CLIENT_SCRIPT.test(url)) delete headers['accept-encoding'];
 }
