@@ -56,6 +56,11 @@ export const ANONYMOUS: Principal = {
   tokenId: undefined,
 };
 
+/** @param tenants by name, or `*` for all; undefined for none */
+export function isOfTenants({ tenant }: Principal, tenants: readonly string[] | undefined): boolean {
+  return tenants?.some((one) => one === '*' || one === tenant) === true;
+}
+
 /** @throws GatewayError `forbidden`, naming the scope that is missing */
 export function assertScope(principal: Principal, scope: Scope, event: string): void {
   if (principal.scopes.has(scope)) return;

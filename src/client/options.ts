@@ -53,6 +53,8 @@ export interface TranscriptionOptions extends LineOptions {
   readonly redaction?: true | 'pii';
   readonly entityTypes?: readonly string[];
   readonly transcriptFormat?: 'written' | 'spoken';
+  /** The engine need not hear the middle of pauses, which costs less; only where the gateway's operator allows it. */
+  readonly trimSilence?: boolean;
   readonly translateTo?: string | readonly string[];
   readonly wordItems?: boolean;
 
@@ -122,6 +124,7 @@ function startOptions(options: TranscriptionOptions): StartOptions {
     redaction: options.redaction,
     entity_types: options.entityTypes,
     transcript_format: options.transcriptFormat,
+    trim_silence: options.trimSilence,
     translate_to: options.translateTo,
     word_items: options.wordItems,
   } as const satisfies Record<keyof StartOptions, unknown>;

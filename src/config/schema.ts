@@ -2,6 +2,7 @@ import { FAILPOINTS, parseFailpoints } from '../failpoints.ts';
 import { AUTH_SETTINGS } from './auth-settings.ts';
 import { awsPool, httpUrl } from './aws-pool.ts';
 import { CLIENT_SETTINGS } from './client-settings.ts';
+import { COST_SETTINGS } from './cost-settings.ts';
 import { LIMIT_SETTINGS } from './limit-settings.ts';
 import { REDIS_SETTINGS } from './redis-settings.ts';
 import { decimal, host, integer, oneOf, type Setting, setting, text } from './setting.ts';
@@ -258,6 +259,7 @@ export const SETTINGS = {
   ...AUTH_SETTINGS,
   ...LIMIT_SETTINGS,
   ...CLIENT_SETTINGS,
+  ...COST_SETTINGS,
   drainTimeoutMs: setting<number>({
     variable: 'GATEWAY_DRAIN_TIMEOUT_MS',
     schema: integer(100, 3_600_000),

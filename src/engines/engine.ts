@@ -29,6 +29,14 @@ export interface EngineCapabilities {
   readonly maxStreamMs: number | undefined;
   /** The engine ends a stream that is given no audio for this long, in milliseconds; none by default. */
   readonly maxSilenceMs?: number;
+  /** What its audio costs; undefined for an engine that costs nothing. */
+  readonly billing?: EngineBilling;
+}
+
+/** A stream is billed for each second of audio begun that it is given, whatever the number of channels. */
+export interface EngineBilling {
+  /** Shortest time that a stream is billed for, in seconds. */
+  readonly minimumSeconds: number;
 }
 
 export interface EngineStreamOptions extends StartRequest {

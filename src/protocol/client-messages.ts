@@ -17,6 +17,7 @@ export interface StartOptions {
   channels?: 1 | 2;
   speaker_labels?: boolean;
   partial_stability?: 'low' | 'medium' | 'high';
+  trim_silence?: boolean;
   vocabulary?: string | readonly string[];
   vocabulary_filter?: { name: string | readonly string[]; method?: 'mask' | 'remove' | 'tag' };
   language_model?: string;

@@ -49,6 +49,7 @@ function toRequest(fields: StartFields): StartRequest {
     languageModel: fields.language_model,
     personalData: personalDataOf(fields),
     transcriptFormat: fields.transcript_format,
+    trimSilence: fields.trim_silence,
   };
 }
 

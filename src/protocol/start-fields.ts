@@ -77,6 +77,7 @@ export const startFieldsV2 = z.object({
   entity_types: asked(z.array(z.enum(ENTITY_TYPES)).max(ENTITY_TYPES.length)),
   transcript_format: asked(z.enum(['written', 'spoken'])),
   translate_to: asked(z.unknown()),
+  trim_silence: asked(z.boolean()),
 });
 
 export type StartFields = z.output<typeof startFieldsV2>;

@@ -20,6 +20,8 @@ export interface StartRequest {
   readonly personalData?: PersonalData | undefined;
   /** Numbers and dates as written ("$50") or as spoken ("fifty dollars"). */
   readonly transcriptFormat?: 'written' | 'spoken' | undefined;
+  /** Do not give the engine the middle of pauses, where it is paid by the second. */
+  readonly trimSilence?: boolean | undefined;
 }
 
 interface LanguageIdentification {

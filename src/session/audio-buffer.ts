@@ -13,6 +13,11 @@ interface Block {
 /** Whether a partial of the channel is open: words are pending that no final has yet. */
 export type IsOpen = (channel: number) => boolean;
 
+/** Whether the audio between the positions is known to hold no sound, louder than digital silence though it may be. */
+export type IsQuiet = (from: number, to: number) => boolean;
+
+const nothingIsQuiet: IsQuiet = () => false;
+
 /**
  * The audio of one session between the watermark and the newest sample, addressed by position on the session's
  * timeline; a position counts samples of each channel. One structure serves both purposes: what waits for the engine
@@ -110,6 +115,12 @@ export class AudioBuffer {
     return audio;
   }
 
+  /** Passes over samples at the cursor that no engine need be given. They stay uncovered, as those given do. */
+  skip(samples: number): void {
+    this.#cursor += Math.min(samples, this.backlog);
+    this.#given = Math.max(this.#given, this.#cursor);
+  }
+
   /** Forgets the audio before `position`, of one channel or all: it need not be given again. Never moves back. */
   cover(position: number, channel?: number): void {
     const to = Math.min(position, this.#cursor);
@@ -120,10 +131,10 @@ export class AudioBuffer {
   }
 
   /** Covers silence that begins at a channel's watermark, up to `limit`, unless words of the channel are pending. */
-  coverSilence(limit: number, isOpen: IsOpen): void {
+  coverSilence(limit: number, isOpen: IsOpen, isQuiet = nothingIsQuiet): void {
     for (let c = 0; c < this.#channels; c++) {
       for (let to = this.#blockEnd(c); to <= Math.min(limit, this.#cursor); to = this.#blockEnd(c)) {
-        if (!this.#passSilence(c, to, isOpen)) break;
+        if (!this.#passSilence(c, to, isOpen, isQuiet)) break;
       }
     }
     this.#dropTo(this.watermark);
@@ -133,10 +144,10 @@ export class AudioBuffer {
    * Keeps the replayable part within its bound. Silence at the watermark is covered; other audio is forgotten, which
    * shows in the next `rewind`.
    */
-  trim(isOpen: IsOpen): void {
+  trim(isOpen: IsOpen, isQuiet = nothingIsQuiet): void {
     while (this.#cursor - this.#start > this.#replayLimit) {
       const to = Math.min((Math.floor(this.#start / BLOCK_SAMPLES) + 1) * BLOCK_SAMPLES, this.#cursor);
-      for (let c = 0; c < this.#channels; c++) this.#passSilence(c, to, isOpen);
+      for (let c = 0; c < this.#channels; c++) this.#passSilence(c, to, isOpen, isQuiet);
       this.#dropTo(to);
     }
   }
@@ -188,10 +199,11 @@ export class AudioBuffer {
   }
 
   /** Covers the channel up to `to` if it is silent there and nothing before was forgotten. */
-  #passSilence(channel: number, to: number, isOpen: IsOpen): boolean {
+  #passSilence(channel: number, to: number, isOpen: IsOpen, isQuiet: IsQuiet): boolean {
     const from = this.#watermarks[channel] ?? 0;
     if (from >= to) return true;
-    if (from < this.#start || isOpen(channel) || !this.#isSilent(from, to, channel)) return false;
+    if (from < this.#start || isOpen(channel)) return false;
+    if (!isQuiet(from, to) && !this.#isSilent(from, to, channel)) return false;
     this.#watermarks[channel] = to;
     return true;
   }

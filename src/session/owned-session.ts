@@ -11,7 +11,8 @@ import { Lingering } from './lingering.ts';
 import { LostClaim } from './lost-claim.ts';
 import type { Durability, OwnedSessionOptions } from './ownership.ts';
 import { originOf } from './resume-rules.ts';
-import { Session, type SessionEnd, type StopReason } from './session.ts';
+import { Session } from './session.ts';
+import type { SessionEnd, StopReason } from './session-options.ts';
 import { SessionOutput } from './session-output.ts';
 import type { EntryBody, SessionView } from './session-view.ts';
 

@@ -7,7 +7,7 @@ import type { JournalLimits, JournalState } from '../resume/journal-options.ts';
 import type { SessionSecrets } from '../resume/tokens.ts';
 import type { Claim, ClaimedSession, SessionSnapshot, Store } from '../store/store.ts';
 import type { Audience } from './audience.ts';
-import type { SessionEnd, SessionLimits } from './session.ts';
+import type { SessionEnd, SessionLimits } from './session-options.ts';
 
 /** Bounds of a session that outlives its connection, in milliseconds unless the name says otherwise. */
 export interface OwnershipLimits extends SessionLimits {

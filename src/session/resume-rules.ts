@@ -4,7 +4,7 @@ import type { StartRequest } from '../protocol/start-request.ts';
 import type { ChunkPosition } from '../resume/chunk-order.ts';
 import type { SessionSecrets } from '../resume/tokens.ts';
 import { type ClaimedSession, StoreUnavailableError } from '../store/store.ts';
-import type { SessionOrigin } from './session.ts';
+import type { SessionOrigin } from './session-options.ts';
 
 /** Suggested to clients that the store's absence refuses. */
 const STORE_RETRY_AFTER_MS = 2_000;

@@ -2,7 +2,7 @@ import type { GatewayError } from '../errors.ts';
 import type { ChunkPosition } from '../resume/chunk-order.ts';
 import type { SessionSecrets } from '../resume/tokens.ts';
 import type { SessionStop, Watermark } from '../store/store.ts';
-import type { SessionGap } from './session.ts';
+import type { SessionGap } from './session-options.ts';
 import type { PlacedResult } from './timeline.ts';
 
 /** What is journaled: a final or a gap. */

@@ -1,13 +1,13 @@
-import type { Engine, EngineStream } from '../engines/engine.ts';
+import type { EngineStream } from '../engines/engine.ts';
 import { drainingError, GatewayError, toGatewayError } from '../errors.ts';
-import type { Logger } from '../log.ts';
-import type { Metrics } from '../metrics/metrics.ts';
 import { type AudioFormat, BYTES_PER_SAMPLE, msToSamples, samplesToMs } from '../protocol/audio.ts';
-import type { StartRequest } from '../protocol/start-request.ts';
 import { AudioBuffer } from './audio-buffer.ts';
+import { coverAllButPreRoll } from './coverage.ts';
+import type { GapReason, SessionEnd, SessionOptions, StopReason } from './session-options.ts';
+import { SilenceTrimmer } from './silence-trimmer.ts';
 import { type SessionState, transition } from './state.ts';
 import { type StreamEnd, StreamOpener } from './stream-opener.ts';
-import { coverAllButPreRoll, type StreamLimits, StreamRun } from './stream-run.ts';
+import { type StreamLimits, StreamRun } from './stream-run.ts';
 import { type PlacedResult, Timeline } from './timeline.ts';
 
 /** The engine may hang twice in a row while the session flushes; a third stream would only make the client wait. */
@@ -17,69 +17,12 @@ const MAX_STALL_FACTOR = 8;
 /** Share of the engine's own limit after which a stream without audio is parked. */
 const PARK_BEFORE_LIMIT = 0.8;
 
-/** Where results go. Called in order, never after `ended`; none of the methods may throw. */
-interface SessionSink {
-  /** The first engine stream is open. */
-  started(): void;
-  result(result: PlacedResult): void;
-  /** Audio was lost. Positions are samples of the session. */
-  gap(gap: SessionGap): void;
-  ended(end: SessionEnd): void;
-}
-
-export interface SessionGap {
-  readonly fromSample: number;
-  readonly toSample: number;
-  readonly reason: GapReason;
-}
-
-/**
- * - `replay_overflow`: more audio without a final than may be kept;
- * - `engine_failed`: no engine took it any more;
- * - `client_overflow`: the client did not hold it any more when it resumed.
- */
-type GapReason = 'replay_overflow' | 'engine_failed' | 'client_overflow';
-
-export type StopReason = 'client_stop' | 'draining' | 'token_expired';
-
-export interface SessionEnd {
-  readonly reason: StopReason | 'disconnected' | 'error';
-  /** Present exactly when the reason is `error`. */
-  readonly error?: GatewayError;
-  /** Samples received. */
-  readonly samples: number;
-  readonly finals: number;
-}
-
-/** Bounds of a session, in milliseconds; see the settings of the same names. */
-export interface SessionLimits extends StreamLimits {
-  readonly backlogMs: number;
-  readonly replayMs: number;
-  readonly startTimeoutMs: number;
-  readonly recoveryTimeoutMs: number;
-}
-
-/** What is behind a session when it begins. Positions are samples. */
-export interface SessionOrigin {
-  /** Of the first sample that will be pushed. */
-  readonly position: number;
-  /** By channel: end of the last final. */
-  readonly ends: readonly number[];
-  readonly finals: number;
-}
-
-export interface SessionOptions {
-  readonly id: string;
-  readonly request: StartRequest;
-  readonly engine: Engine;
-  /** Where a session goes on that another worker had; the beginning by default. */
-  readonly from?: SessionOrigin | undefined;
-  /** The client keeps audio until it is acknowledged: what this session fails to transcribe is not lost yet. */
-  readonly clientKeepsAudio?: boolean | undefined;
-  readonly sink: SessionSink;
-  readonly limits: SessionLimits;
-  readonly metrics: Metrics;
-  readonly log: Logger;
+/** How a stream ended. */
+interface Served extends StreamEnd {
+  /** All audio that it was given is finalised; otherwise it must be given again. */
+  readonly covered: boolean;
+  /** It has shown words that no final has. */
+  readonly hasOpenWords: boolean;
 }
 
 /**
@@ -96,6 +39,8 @@ export class Session {
 
   readonly #options: SessionOptions;
   readonly #buffer: AudioBuffer;
+  /** Undefined where the engine is given all audio. */
+  readonly #trimmer: SilenceTrimmer | undefined;
   readonly #timeline: Timeline;
   readonly #opener: StreamOpener;
   readonly #backlogLimit: number;
@@ -121,6 +66,9 @@ export class Session {
     this.#options = options;
     const replayLimit = msToSamples(limits.replayMs, request.sampleRate);
     this.#buffer = new AudioBuffer(replayLimit, request.channels, from?.position);
+    // Where nothing is paid for, nothing is saved.
+    const trims = request.trimSilence === true && engine.capabilities.billing !== undefined;
+    this.#trimmer = trims ? new SilenceTrimmer(this.#buffer, request) : undefined;
     this.#timeline = new Timeline(from?.position, from?.ends);
     this.#finals = from?.finals ?? 0;
     this.#backlogLimit = msToSamples(limits.backlogMs, request.sampleRate);
@@ -188,7 +136,7 @@ export class Session {
       sink.started();
       for (;;) {
         const last = await this.#serve(stream);
-        if (!(await this.#needsStream(last.covered))) break;
+        if (!(await this.#needsStream(last))) break;
         this.#moveTo('reopening');
         stream = await this.#opener.next(last);
         this.#moveTo('live');
@@ -218,6 +166,7 @@ export class Session {
       throw new GatewayError('audio_rate_exceeded', message, { retryAfterMs: Math.ceil(waiting / 2) });
     }
     this.#buffer.append(audio, performance.now());
+    this.#trimmer?.hear(audio);
     this.#options.metrics.audioSecondsTotal.inc(samples / sampleRate);
     this.#run?.audioArrived();
     this.#wakeUp();
@@ -262,9 +211,9 @@ export class Session {
 
   /**
    * Serves one stream until it is over.
-   * @returns how it ended; `covered` if all audio that it was given is finalised
+   * @returns how it ended
    */
-  async #serve(stream: EngineStream): Promise<StreamEnd & { covered: boolean }> {
+  async #serve(stream: EngineStream): Promise<Served> {
     const { engine, metrics, request } = this.#options;
     const watermark = this.#buffer.watermark;
     const run = new StreamRun({
@@ -272,12 +221,13 @@ export class Session {
       capabilities: engine.capabilities,
       buffer: this.#buffer,
       timeline: this.#timeline,
+      trimmer: this.#trimmer,
       limits: this.#streamLimits(),
       sampleRate: request.sampleRate,
       stopping: this.stopping,
       onResult: (result, latencyMs) => this.#deliver(result, latencyMs),
       onDropped: () => metrics.finalsDroppedTotal.inc(),
-      onWritten: () => this.#releaseRoom(),
+      onMoved: () => this.#releaseRoom(),
       onEnding: (why) => this.#moveTo(why === 'stopped' ? 'flushing' : 'parking'),
     });
     this.#run = run;
@@ -293,22 +243,35 @@ export class Session {
     this.#stalls = outcome.how !== 'stalled' ? 0 : progressed ? 1 : this.#stalls + 1;
     if (this.stopping && this.#stalls >= MAX_STALLS_WHILE_STOPPING) this.giveUp();
     this.#aborted.signal.throwIfAborted();
-    return { ...('error' in outcome && { error: outcome.error }), progressed, covered };
+    const { hasOpenWords } = run;
+    return { ...('error' in outcome && { error: outcome.error }), progressed, covered, hasOpenWords };
   }
 
   /**
    * Waits, parked, until there is audio for another stream.
-   * @param covered whether what was given is finalised; otherwise it must be given again
    * @returns false when the session was stopped and nothing is owed
    */
-  async #needsStream(covered: boolean): Promise<boolean> {
+  async #needsStream(last: Served): Promise<boolean> {
     for (;;) {
       this.#aborted.signal.throwIfAborted();
-      if (covered ? this.#buffer.fresh > 0 : this.#buffer.watermark < this.#buffer.head) return true;
+      if (this.#isOwed(last)) return true;
       if (this.stopping) return false;
       if (this.#state !== 'parked') this.#moveTo('parked');
       await this.#wake.promise;
     }
+  }
+
+  /** Whether there is audio that a stream must be given. Silence that none need be given is passed over. */
+  #isOwed({ covered, hasOpenWords }: Served): boolean {
+    const buffer = this.#buffer;
+    if (this.#trimmer === undefined) return covered ? buffer.fresh > 0 : buffer.watermark < buffer.head;
+    const samples = this.#trimmer.idle(covered ? buffer.cursor : buffer.watermark, this.stopping);
+    // Words that were shown may be so soft that they are no sound here.
+    if (samples === undefined || hasOpenWords) return true;
+    buffer.skip(samples);
+    coverAllButPreRoll(buffer, this.#options.request.sampleRate);
+    this.#releaseRoom();
+    return false;
   }
 
   #streamLimits(): StreamLimits {

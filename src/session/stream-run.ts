@@ -2,9 +2,12 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { EngineCapabilities, EngineResult, EngineStream } from '../engines/engine.ts';
 import { GatewayError, toGatewayError } from '../errors.ts';
 import { msToSamples, samplesToMs } from '../protocol/audio.ts';
-import type { AudioBuffer, IsOpen } from './audio-buffer.ts';
+import type { AudioBuffer } from './audio-buffer.ts';
+import { Coverage } from './coverage.ts';
 import { Pace } from './pace.ts';
+import { PauseKeeper } from './pause-keeper.ts';
 import { isSilent } from './silence.ts';
+import type { Plan, SilenceTrimmer } from './silence-trimmer.ts';
 import type { PlacedResult, Timeline } from './timeline.ts';
 
 /** Audio is joined to writes of this length: shorter ones cost an engine several times as much per second. */
@@ -13,10 +16,6 @@ const WRITE_MS = 100;
 const MAX_WRITE_MS = 1_000;
 /** The same for an engine that wants its audio at about the speed of speech. */
 const MAX_PACED_WRITE_MS = 200;
-/** A backlog beyond this is not live any more: what the engine says then tells nothing about the newest audio. */
-const LIVE_BACKLOG_MS = 1_000;
-/** Audio kept before the end of a pause, so that a new stream does not begin in the middle of a sound. */
-const PRE_ROLL_MS = 500;
 /** Un-finalised audio up to which a moment without pending words is quiet enough to change streams. */
 const QUIET_MS = 3_000;
 /** Shares of the engine's maximum age: from here on a quiet moment is looked for, and here it is not waited for. */
@@ -54,6 +53,8 @@ export interface StreamRunOptions {
   readonly capabilities: EngineCapabilities;
   readonly buffer: AudioBuffer;
   readonly timeline: Timeline;
+  /** Cuts the middle of pauses; undefined where the engine is given everything. */
+  readonly trimmer?: SilenceTrimmer | undefined;
   readonly limits: StreamLimits;
   /** Hertz. */
   readonly sampleRate: number;
@@ -66,8 +67,8 @@ export interface StreamRunOptions {
   readonly onResult: (result: PlacedResult, latencyMs: number | undefined) => void;
   /** A final came whose audio earlier ones cover. */
   readonly onDropped: () => void;
-  /** The engine took audio. */
-  readonly onWritten: () => void;
+  /** The engine took audio, or need not be given it, in samples. */
+  readonly onMoved: (moved: { readonly given: number } | { readonly cut: number }) => void;
   /** The stream was given its end. */
   readonly onEnding: (why: 'stopped' | 'parked') => void;
 }
@@ -84,11 +85,8 @@ export class StreamRun {
   readonly #retireFrom: number;
   readonly #retireAt: number;
   readonly #closed = new AbortController();
-  /** By channel: the id of the utterance whose partial is open. */
-  readonly #open = new Map<number, string>();
-  /** By channel: the oldest answer without a word that words may still contradict, and the audio that it frees. */
-  readonly #answers = new Map<number, { readonly settled: number; readonly at: number }>();
-  readonly #isOpen: IsOpen = (channel) => this.#open.has(channel);
+  readonly #coverage: Coverage;
+  readonly #pause: PauseKeeper;
   #stopping: boolean;
   /** No audio came for so long that the stream is to end. */
   #parking = false;
@@ -102,14 +100,16 @@ export class StreamRun {
   #writingSince: number | undefined;
   /** Since when the engine has been given audio that is not silent without saying anything. */
   #owedSince: number | undefined;
-  /** Since when the stream has been given all audio as it came. */
-  #liveSince: number | undefined;
+  /** Samples that the stream was given. */
+  #sent = 0;
   /** Resolved when audio arrives, a stop is asked for, or the stream is gone: whatever the writer may wait for. */
   #wake = Promise.withResolvers<void>();
 
   constructor(options: StreamRunOptions) {
     this.#options = options;
     this.#stopping = options.stopping;
+    this.#coverage = new Coverage(options);
+    this.#pause = new PauseKeeper(options.capabilities, options.sampleRate, this.#openedAt);
     const { maxStreamMs = Number.POSITIVE_INFINITY, realTime } = options.capabilities;
     this.#pace = realTime ? new Pace(options.limits.catchUpSpeed, this.#openedAt) : undefined;
     // Spread, so that sessions which began together do not all change streams together.
@@ -143,10 +143,10 @@ export class StreamRun {
       stream.abort();
     }
     await writing;
-    this.#coverAnswered(performance.now());
+    this.#coverage.settle(performance.now());
     if (this.#outcome !== undefined) return this.#outcome;
     // Words that were shown and have no final yet: a server that shuts down ends its answer as if all were said.
-    const isComplete = error === undefined && this.#open.size === 0;
+    const isComplete = error === undefined && !this.hasOpenWords;
     if (isComplete && this.#ending !== undefined) return { how: this.#ending };
     error ??= new GatewayError('engine_unavailable', 'The speech engine ended the stream early.');
     return { how: 'broken', error };
@@ -154,13 +154,15 @@ export class StreamRun {
 
   /** Words were shown that no final has yet. */
   get hasOpenWords(): boolean {
-    return this.#open.size > 0;
+    return this.#coverage.hasOpenWords;
   }
 
   /** More audio is in the buffer. */
   audioArrived(): void {
+    const { buffer, trimmer } = this.#options;
     this.#lastAudioAt = performance.now();
-    this.#parking = false;
+    // Silence that is not given anyway is no reason to go on.
+    if (trimmer === undefined || trimmer.hasSoundFrom(buffer.cursor)) this.#parking = false;
     this.#wakeWriter();
   }
 
@@ -186,13 +188,15 @@ export class StreamRun {
 
   /** The writer: audio in order, then the end where no more comes or none has come for long. */
   async #writeAll(): Promise<void> {
-    const { buffer, sampleRate, stream } = this.#options;
+    const { sampleRate, stream } = this.#options;
     const least = msToSamples(WRITE_MS, sampleRate);
     const most = msToSamples(this.#pace === undefined ? MAX_WRITE_MS : MAX_PACED_WRITE_MS, sampleRate);
     while (!this.#closed.signal.aborted) {
       const finishing = this.#stopping || this.#parking;
-      if (buffer.backlog >= least || (finishing && buffer.backlog > 0)) {
-        await this.#write(Math.min(buffer.backlog, most));
+      const { cut, give, isWhole } = this.#plan(finishing);
+      if (cut > 0) this.#cut(cut);
+      if (give >= least || (give > 0 && (finishing || isWhole))) {
+        await this.#write(Math.min(give, most));
       } else if (finishing) {
         this.#ending = this.#stopping ? 'stopped' : 'parked';
         this.#progressAt = performance.now();
@@ -205,85 +209,87 @@ export class StreamRun {
     }
   }
 
+  /** What to do with the audio that waits. */
+  #plan(finishing: boolean): Plan {
+    const { buffer, trimmer } = this.#options;
+    if (trimmer === undefined) return { cut: 0, give: buffer.backlog, isWhole: false, isPause: false };
+    // An engine that has words pending needs silence to end them by.
+    const wanted = this.hasOpenWords ? Number.POSITIVE_INFINITY : this.#pause.due;
+    const plan = trimmer.plan({ all: finishing, wanted });
+    if (!plan.isPause) this.#pause.end();
+    else if (plan.give === 0) this.#pause.begin(performance.now(), this.#sent);
+    return plan;
+  }
+
+  #cut(samples: number): void {
+    const { buffer, onMoved, timeline } = this.#options;
+    buffer.skip(samples);
+    timeline.cut(this.#sent, samples);
+    this.#coverage.moved(performance.now());
+    onMoved({ cut: samples });
+  }
+
   async #write(samples: number): Promise<void> {
-    const { buffer, onWritten, sampleRate, stream } = this.#options;
+    const { buffer, onMoved, sampleRate, stream } = this.#options;
     const waitMs = this.#pace?.spend(samplesToMs(samples, sampleRate), performance.now()) ?? 0;
     if (waitMs > 0) await delay(waitMs, undefined, { signal: this.#closed.signal }).catch(() => undefined);
     if (this.#closed.signal.aborted) return;
+    const from = buffer.cursor;
     const audio = buffer.read(samples);
+    this.#sent += samples;
     this.#writingSince = performance.now();
-    if (!isSilent(audio)) this.#owedSince ??= this.#writingSince;
+    this.#pause.given(samples, this.#writingSince);
+    if (this.#isAudible(audio, from)) this.#owedSince ??= this.#writingSince;
     await stream.write(audio);
     this.#writingSince = undefined;
     this.#progressAt = performance.now();
-    const isLive = buffer.backlog <= msToSamples(LIVE_BACKLOG_MS, sampleRate);
-    this.#liveSince = isLive ? (this.#liveSince ?? this.#progressAt) : undefined;
-    if (isLive) buffer.coverSilence(buffer.cursor - msToSamples(PRE_ROLL_MS, sampleRate), this.#isOpen);
-    buffer.trim(this.#isOpen);
-    onWritten();
+    this.#coverage.moved(this.#progressAt);
+    onMoved({ given: samples });
+  }
+
+  /** Whether the engine owes an answer for it. */
+  #isAudible(audio: Buffer, from: number): boolean {
+    return !isSilent(audio) && this.#options.trimmer?.hasSoundFrom(from) !== false;
   }
 
   #take(result: EngineResult): void {
     const { buffer, onDropped, onResult, timeline } = this.#options;
     this.#progressAt = performance.now();
     this.#owedSince = undefined;
-    const channel = result.channel ?? 0;
-    if (result.isPartial && result.text !== '') this.#open.set(channel, result.resultId);
-    else if (!result.isPartial || this.#open.get(channel) === result.resultId) this.#open.delete(channel);
-    if (result.isPartial && result.text === '') {
-      this.#noteAnswer(timeline.positionOf(result.endSample));
+    const placed = this.#coverage.heard(result, this.#progressAt) ? timeline.place(result, buffer.head) : undefined;
+    if (placed === undefined) {
+      if (!result.isPartial && result.text !== '') onDropped();
     } else {
-      this.#answers.delete(channel);
-      const placed = timeline.place(result, buffer.head);
-      if (placed === undefined) {
-        if (!result.isPartial && result.text !== '') onDropped();
-      } else {
-        const arrivedAt = buffer.arrivalOf(placed.endSample - 1);
-        if (!placed.isPartial) buffer.cover(placed.endSample, result.channel);
-        if (placed.text !== '') onResult(placed, arrivedAt && this.#progressAt - arrivedAt);
-      }
+      const arrivedAt = buffer.arrivalOf(placed.endSample - 1);
+      if (!placed.isPartial) buffer.cover(placed.endSample, result.channel);
+      if (placed.text !== '') onResult(placed, arrivedAt && this.#progressAt - arrivedAt);
     }
+    // It may want more of a pause now, or nothing more.
+    if (this.#options.trimmer !== undefined) this.#wakeWriter();
     this.#retireIfQuiet(this.#progressAt);
-  }
-
-  /**
-   * The engine answers for audio up to `position` and shows no words: any that began earlier than the settle time before
-   * it would have shown by now. That holds only for audio that came at the speed of speech, and only if the answer was
-   * not held up on its way with words right behind it: they have another settle time to come.
-   */
-  #noteAnswer(position: number): void {
-    const { buffer, capabilities, sampleRate } = this.#options;
-    if (this.#liveSince === undefined || this.#progressAt - this.#liveSince < capabilities.settleMs) return;
-    const settled = position - msToSamples(capabilities.settleMs, sampleRate);
-    for (let channel = 0; channel < buffer.channels; channel++) {
-      if (this.#isOpen(channel) || this.#answers.has(channel)) continue;
-      this.#answers.set(channel, { settled, at: this.#progressAt });
-    }
-  }
-
-  #coverAnswered(now: number): void {
-    const { buffer, capabilities } = this.#options;
-    for (const [channel, { settled, at }] of this.#answers) {
-      if (now - at < capabilities.settleMs) continue;
-      buffer.cover(settled, channel);
-      this.#answers.delete(channel);
-    }
   }
 
   #tick(): void {
     const now = performance.now();
     const { limits } = this.#options;
-    this.#coverAnswered(now);
+    this.#coverage.settle(now);
     if (this.#isStalled(now)) {
       const error = new GatewayError('engine_unavailable', 'The speech engine does not answer.');
       this.#decide({ how: 'stalled', error });
     } else if (now >= this.#retireAt) {
       this.#decide({ how: 'retired' });
     } else if (!this.#stopping && now - this.#lastAudioAt >= limits.parkAfterMs) {
-      this.#parking = true;
-      this.#wakeWriter();
-    }
+      this.park();
+    } else if (this.#pause.isDue(now)) this.#keepOrPark(now);
     this.#retireIfQuiet(now);
+  }
+
+  /** The stream would soon end for want of audio. */
+  #keepOrPark(now: number): void {
+    const { buffer, trimmer } = this.#options;
+    const isCovered = trimmer?.hasSoundFrom(buffer.watermark) !== true;
+    if (this.#pause.choose(now, this.#sent, isCovered) === 'park') this.#parking = true;
+    this.#wakeWriter();
   }
 
   #isStalled(now: number): boolean {
@@ -296,7 +302,7 @@ export class StreamRun {
   /** Changes streams where it costs a short replay and interrupts nobody. */
   #retireIfQuiet(now: number): void {
     const { buffer, sampleRate } = this.#options;
-    if (now < this.#retireFrom || this.#ending !== undefined || this.#open.size > 0) return;
+    if (now < this.#retireFrom || this.#ending !== undefined || this.hasOpenWords) return;
     if (buffer.cursor - buffer.watermark <= msToSamples(QUIET_MS, sampleRate)) this.#decide({ how: 'retired' });
   }
 
@@ -313,9 +319,4 @@ export class StreamRun {
     this.#wake.resolve();
     this.#wake = Promise.withResolvers<void>();
   }
-}
-
-/** Leaves the end of a pause, after the last final, to be given again, so that a new stream does not begin in a sound. */
-export function coverAllButPreRoll(buffer: AudioBuffer, sampleRate: number): void {
-  buffer.cover(buffer.cursor - msToSamples(PRE_ROLL_MS, sampleRate));
 }

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Socket } from 'socket.io';
 import type { Authenticator } from '../auth/authenticator.ts';
-import { assertLanguages, assertScope } from '../auth/principal.ts';
+import { assertLanguages, assertScope, isOfTenants } from '../auth/principal.ts';
 import type { Engine } from '../engines/engine.ts';
 import { GatewayError, toGatewayError } from '../errors.ts';
 import type { Logger } from '../log.ts';
@@ -32,11 +32,16 @@ export interface ConnectionOptions {
   readonly caller: Caller;
   readonly registry: SessionRegistry;
   readonly engine: Engine;
-  readonly limits: ConnectionBounds & { readonly tokenGraceMs: number };
+  readonly limits: ConnectionBounds & ConnectionTerms;
   readonly authenticator: Authenticator;
   readonly viewers: Viewers;
   readonly metrics: Metrics;
   readonly log: Logger;
+}
+
+export interface ConnectionTerms {
+  readonly tokenGraceMs: number;
+  readonly silenceTrimmingTenants: readonly string[] | undefined;
 }
 
 /** Sessions that one connection may watch: a page with a meeting in several rooms. */
@@ -140,10 +145,13 @@ export class Connection implements Guest {
   }
 
   #start(data: unknown, ack: Ack): void {
-    const { caller, log, registry } = this.#options;
-    const request = parseStart(data, caller.protocol);
+    const { caller, limits, log, registry } = this.#options;
+    const asked = parseStart(data, caller.protocol);
     const terms = caller.protocol === 2 ? parseStartTerms(data) : undefined;
     const { principal } = this.#tenure;
+    // Asked for by the app and allowed by the operator: either may know that the other's speakers are too soft for it.
+    const mayTrim = isOfTenants(principal, limits.silenceTrimmingTenants);
+    const request = mayTrim ? asked : { ...asked, trimSilence: undefined };
     assertScope(principal, 'transcribe', 'start_transcription');
     assertLanguages(principal, languagesOf(request), 'start_transcription');
     this.#assertFree();

@@ -10,7 +10,7 @@ import type { ClientToServerEvents, ServerToClientEvents } from '../protocol/eve
 import type { DrainTerms, SessionRegistry } from '../session/registry.ts';
 import type { Caller } from './auth.ts';
 import { networkOf } from './client-address.ts';
-import { Connection } from './connection.ts';
+import { Connection, type ConnectionTerms } from './connection.ts';
 import { evacuate } from './evacuation.ts';
 import { farewell } from './farewell.ts';
 import { guard } from './guard.ts';
@@ -53,7 +53,7 @@ interface GatewayOptions {
   readonly http: HttpServer;
   readonly registry: SessionRegistry;
   readonly engine: Engine;
-  readonly limits: ConnectionBounds & { readonly tokenGraceMs: number; readonly connectTimeoutMs: number };
+  readonly limits: ConnectionBounds & ConnectionTerms & { readonly connectTimeoutMs: number };
   readonly authenticator: Authenticator;
   readonly origins: OriginPolicy;
   readonly store: ViewersOptions['store'];

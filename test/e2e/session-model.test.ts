@@ -66,6 +66,7 @@ const history = fc.record({
   commands: fc.array(command, { minLength: 4, maxLength: 24, size: 'max' }),
   loseStop: fc.boolean(),
   lingerMs: fc.constantFrom(0, 50, 10_000),
+  trims: fc.boolean(),
 });
 type Command = typeof command extends fc.Arbitrary<infer T> ? T : never;
 type History = typeof history extends fc.Arbitrary<infer T> ? T : never;
@@ -79,10 +80,10 @@ class World {
   /** Commands until Redis is back, and how it comes back. */
   #away: { commands: number; readonly back: () => unknown } | undefined;
 
-  constructor(redis: RedisServer, gateways: TwoGateways, seed: number) {
+  constructor(redis: RedisServer, gateways: TwoGateways, seed: number, trims: boolean) {
     this.#redis = redis;
     this.#gateways = gateways;
-    this.#phone = new ModelPhone({ a: gateways.a.url, b: gateways.b.url }, seed, this.#excuses);
+    this.#phone = new ModelPhone({ a: gateways.a.url, b: gateways.b.url }, seed, this.#excuses, trims);
   }
 
   /** @returns what was not as promised, and how much happened */
@@ -210,13 +211,14 @@ describeWithRedis('a client of two gateways and one Redis, whatever happens to t
         for (let n = lane; n < RUNS; n += LANES) {
           const one = histories[n] as History;
           const gateways = await TwoGateways.start(redis, {
+            GATEWAY_SILENCE_TRIMMING_TENANTS: '*',
             GATEWAY_LINGER_MS: String(one.lingerMs),
             GATEWAY_REDIS_TIMEOUT_MS: '150',
             GATEWAY_RESUME_WINDOW_MS: one.commands.some(({ do: what }) => what === 'expire') ? '1000' : '30000',
             GATEWAY_DRAIN_TIMEOUT_MS: '100',
           });
           try {
-            const { broken, counts, trace } = await new World(redis, gateways, SEED * 100_000 + n).live(one);
+            const { broken, counts, trace } = await new World(redis, gateways, SEED * 100_000 + n, one.trims).live(one);
             const name = `history ${n} of seed ${SEED}`;
             for (const [what, many] of Object.entries(counts)) sums.set(what, (sums.get(what) ?? 0) + many);
             expect(broken, `${name}: ${JSON.stringify(one)}\n${trace.join('\n')}`).toEqual([]);

@@ -16,6 +16,7 @@ const CAPABILITIES: EngineCapabilities = {
   settleMs: 50,
   realTime: false,
   maxStreamMs: undefined,
+  billing: { minimumSeconds: 15 },
 };
 
 /** Says the numbers of the blocks that it heard, `b1 b2 b3`: a partial as they come, a final after each utterance. */

@@ -14,6 +14,9 @@ import { type BlockAccount, reconcile } from './reconcile.ts';
 import { waitUntil } from './timing.ts';
 
 const CHUNK_SAMPLES = 5 * BLOCK_SAMPLES;
+/** Blocks of silence after an utterance: a moment, or for one that has silence trimmed, up to some seconds. */
+const SILENCE = { min: 3, max: 9 };
+const PAUSES = { min: 3, max: 160 };
 const ANSWER_MS = 4_000;
 const RETRY_MS = 30;
 /** How long something is waited for that may never be said. */
@@ -91,6 +94,7 @@ export class ModelPhone {
   readonly #pods: Readonly<Record<string, string>>;
   readonly #seed: number;
   readonly #excuses: Excuses;
+  readonly #trims: boolean;
   readonly #lines: Line[] = [];
   #line: Line | undefined;
   #wake = Promise.withResolvers<void>();
@@ -140,9 +144,13 @@ export class ModelPhone {
     withoutStore: 0,
   };
 
-  /** @param pods URLs of the gateways by name */
-  constructor(pods: Readonly<Record<string, string>>, seed: number, excuses: Excuses) {
+  /**
+   * @param pods URLs of the gateways by name
+   * @param trims it asks to have silence trimmed, and makes pauses for which that is worth while
+   */
+  constructor(pods: Readonly<Record<string, string>>, seed: number, excuses: Excuses, trims = false) {
     this.#pods = pods;
+    this.#trims = trims;
     this.#seed = seed;
     this.#excuses = excuses;
   }
@@ -159,7 +167,8 @@ export class ModelPhone {
 
   /** Says so many chunks of audio, and sends them if it can. */
   speak(chunks: number): void {
-    const end = this.#chunked + chunks * CHUNK_SAMPLES * 2;
+    const many = this.#trims ? PAUSES.max / SILENCE.max : 1;
+    const end = this.#chunked + Math.ceil(chunks * many) * CHUNK_SAMPLES * 2;
     while (this.#pcm.length < end) this.#say();
     this.#chunked = end;
     this.#fill();
@@ -292,7 +301,7 @@ export class ModelPhone {
     const { pcm, blocks } = codedAudio({
       utterances: 1,
       blocks: { min: 2, max: 25 },
-      silentBlocks: { min: 3, max: 9 },
+      silentBlocks: this.#trims ? PAUSES : SILENCE,
       firstBlock: this.#blocks.length + 1,
       seed: this.#seed * 1_009 + this.#utterances++,
     });
@@ -390,7 +399,8 @@ export class ModelPhone {
     [this.#chunks, this.#nextSeq, this.#nextOffset, this.#cursor] = [[], 1, 0, 1];
     this.#fill();
     const attempt = ++this.#startAttempt;
-    const reply = await this.#ask(line, 'start_transcription', { acks: true, start_key: this.#startKey, attempt });
+    const start = { acks: true, start_key: this.#startKey, attempt, trim_silence: this.#trims };
+    const reply = await this.#ask(line, 'start_transcription', start);
     if (reply?.ok !== true && line === this.#line) this.#turnAway();
     if (this.#session === undefined) this.#need = 'start';
   }

@@ -8,6 +8,8 @@ const SAMPLE_RATES = [8_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000];
 const SETTLE_MS = 3_000;
 /** Source: the text of the exception with which the service ends such a stream. */
 const MAX_SILENCE_MS = 15_000;
+/** Source: the price list, which bills by the second and a minimum for each request. */
+const BILLING = { minimumSeconds: 15 };
 
 /** @param maxStreamMs longest life of a stream, in milliseconds */
 export function awsCapabilities(maxStreamMs: number): EngineCapabilities {
@@ -20,5 +22,6 @@ export function awsCapabilities(maxStreamMs: number): EngineCapabilities {
     realTime: true,
     maxStreamMs,
     maxSilenceMs: MAX_SILENCE_MS,
+    billing: BILLING,
   };
 }

@@ -27,6 +27,7 @@ describe('the fields of a version-2 start', () => {
       { channels: 2, speakerLabels: true },
       ['channels', 'speaker_labels'],
     ],
+    ['silence not to be given', { trim_silence: true }, { trimSilence: true }, []],
     ['low stability', { partial_stability: 'low' }, { partialStability: 'low' }, ['partial_stability']],
     ['medium stability', { partial_stability: 'medium' }, { partialStability: 'medium' }, ['partial_stability']],
     ['high stability', { partial_stability: 'high' }, { partialStability: 'high' }, ['partial_stability']],

@@ -1,135 +1,25 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { BLOCK_SAMPLES, BlockScanner } from '../../../src/emulator/coded-block.ts';
-import { seededRandom } from '../../../src/emulator/random.ts';
-import type { Engine, EngineResult, EngineStream } from '../../../src/engines/engine.ts';
-import { ResultQueue } from '../../../src/engines/result-queue.ts';
-import { GatewayError } from '../../../src/errors.ts';
+import { BLOCK_SAMPLES } from '../../../src/emulator/coded-block.ts';
+import type { Engine } from '../../../src/engines/engine.ts';
 import { createLogger } from '../../../src/log.ts';
 import { createMetrics } from '../../../src/metrics/metrics.ts';
-import { Session, type SessionGap } from '../../../src/session/session.ts';
+import { Session } from '../../../src/session/session.ts';
+import type { SessionGap } from '../../../src/session/session-options.ts';
 import type { PlacedResult } from '../../../src/session/timeline.ts';
 import { audioChunks, type CodedAudio, codedAudio } from '../../support/coded-audio.ts';
+import { faultyEngine, SILENT_BLOCKS_TO_CUT } from '../../support/faulty-engine.ts';
 import { formatAccount, isClean, reconcile } from '../../support/reconcile.ts';
 
-const SILENT_BLOCKS_TO_CUT = 3;
-
-interface Faults {
-  readonly seed: number;
-  /** Chance of a break at each write. */
-  readonly breaks: number;
-  /** Chance that a further open fails. The first one is the client's to try again. */
-  readonly refusals: number;
-  /** Finals are this many writes late. */
-  readonly lateness: number;
-  /** Chance of a stream that says nothing any more. */
-  readonly hangs: number;
-  readonly maxStreamMs: number | undefined;
-}
-
-/** Hears coded audio exactly, finalises at silences, late, and breaks in every way at random. */
-function faultyEngine(faults: Faults): Engine {
-  const random = seededRandom(faults.seed);
-  return {
-    capabilities: {
-      name: 'faulty',
-      languages: ['en-US'],
-      sampleRates: [16_000],
-      features: [],
-      settleMs: 5,
-      realTime: false,
-      maxStreamMs: faults.maxStreamMs,
-    },
-    async close() {},
-    async open({ continuation }, signal) {
-      await delay(random() * 3, undefined, { signal });
-      if (continuation && random() < faults.refusals) throw new GatewayError('engine_unavailable', 'refused');
-      return new FaultyStream(faults, random);
-    },
-  };
-}
-
-class FaultyStream implements EngineStream {
-  readonly results = new ResultQueue(1000, () => undefined);
-  readonly #faults: Faults;
-  readonly #random: () => number;
-  readonly #scanner = new BlockScanner();
-  readonly #late: EngineResult[][] = [];
-  #utterance: { number: number; startSample: number }[] = [];
-  #utterances = 0;
-  #silentSamples = 0;
-  #hangs = false;
-
-  constructor(faults: Faults, random: () => number) {
-    this.#faults = faults;
-    this.#random = random;
-  }
-
-  async write(audio: Buffer): Promise<void> {
-    await delay(this.#random());
-    if (this.results.closed || this.#hangs) return;
-    const said: EngineResult[] = [];
-    for (const piece of this.#scanner.push(audio)) {
-      if (piece.kind === 'block') {
-        this.#silentSamples = 0;
-        this.#utterance.push(piece);
-        said.push(this.#result(true));
-      } else {
-        this.#silentSamples += piece.samples;
-        if (this.#silentSamples >= SILENT_BLOCKS_TO_CUT * BLOCK_SAMPLES) said.push(...this.#cut());
-      }
-    }
-    this.#late.push(said);
-    while (this.#late.length > this.#faults.lateness)
-      for (const one of this.#late.shift() ?? []) this.results.push(one);
-    const chance = this.#random();
-    if (chance < this.#faults.breaks / 2) this.results.close(new GatewayError('engine_unavailable', 'reset'));
-    else if (chance < this.#faults.breaks) this.results.close();
-    else if (this.#random() < this.#faults.hangs) this.#hangs = true;
-  }
-
-  end(): void {
-    if (this.#hangs || this.results.closed) return;
-    if (this.#random() < this.#faults.breaks) {
-      this.results.close(new GatewayError('engine_unavailable', 'reset'));
-      return;
-    }
-    for (const one of [...this.#late.flat(), ...this.#cut()]) this.results.push(one);
-    this.results.close();
-  }
-
-  abort(): void {
-    this.results.discard();
-  }
-
-  #cut(): EngineResult[] {
-    if (this.#utterance.length === 0) return [];
-    const final = this.#result(false);
-    this.#utterance = [];
-    this.#utterances++;
-    return [final];
-  }
-
-  #result(isPartial: boolean): EngineResult {
-    return {
-      resultId: `u${this.#utterances}`,
-      isPartial,
-      text: this.#utterance.map(({ number }) => `b${number}`).join(' '),
-      startSample: this.#utterance[0]?.startSample ?? 0,
-      endSample: (this.#utterance.at(-1)?.startSample ?? 0) + BLOCK_SAMPLES,
-    };
-  }
-}
-
 /** Streams the audio through a session, with pauses long enough to park, and stops. */
-async function transcribe(engine: Engine, audio: CodedAudio, pauseEvery: number) {
+async function transcribe(engine: Engine, audio: CodedAudio, pauseEvery: number, trimSilence: boolean) {
   const finals: PlacedResult[] = [];
   const gaps: SessionGap[] = [];
   const started = Promise.withResolvers<void>();
   const session = new Session({
     id: 'test',
-    request: { languageCode: 'en-US', sampleRate: 16_000, channels: 1 },
+    request: { languageCode: 'en-US', sampleRate: 16_000, channels: 1, trimSilence },
     engine,
     limits: {
       backlogMs: 1_000,
@@ -172,36 +62,67 @@ const faults = fc.record({
   lateness: fc.nat(8),
   hangs: fc.constantFrom(0, 0, 0.02),
   maxStreamMs: fc.constantFrom(undefined, 60),
+  maxSilenceMs: fc.constantFrom(undefined, 10),
 });
 
 /** Fixed, so that a failure can be looked into; the cases run side by side because they mostly wait. */
 const CASES = fc.sample(fc.tuple(faults, fc.constantFrom(7, 1000)), { seed: 20, numRuns: 60 });
+
+/** Every block is said once, in order and where it was spoken, or is reported as lost. */
+async function expectWhole(engine: Engine, audio: CodedAudio, pauseEvery: number, trimSilence: boolean): Promise<void> {
+  const { end, finals, gaps } = await transcribe(engine, audio, pauseEvery, trimSilence);
+  // A session that gives up takes no more audio: only what it took is its to account for.
+  const expected = audio.blocks.filter(({ startSample }) => startSample < end.samples);
+  const account = reconcile({ expected, finals: finals.map(({ text }) => text), gaps });
+  expect(isClean(account), formatAccount(account)).toBe(true);
+  if (end.reason === 'client_stop' && gaps.length === 0) expect(account.heard).toBe(audio.blocks.length);
+  let last = 0;
+  for (const final of finals) {
+    expect(final.startSample).toBeGreaterThanOrEqual(last);
+    last = final.endSample;
+    const numbers = final.text.split(' ').map((word) => Number(word.slice(1)));
+    const spoken = audio.blocks.filter(({ number }) => numbers.includes(number));
+    expect([final.startSample, final.endSample]).toEqual([spoken[0]?.startSample, spoken.at(-1)?.endSample]);
+  }
+}
 
 describe('a session over an engine that breaks in every way', () => {
   it.concurrent.each(CASES)(
     'accounts for every block: said once and in order where it was spoken, or reported as lost: %j, pause every %d',
     { timeout: 60_000 },
     async (fault, pauseEvery) => {
-      const audio = codedAudio({
-        utterances: 12,
-        blocks: { min: 1, max: 40 },
-        silentBlocks: { min: SILENT_BLOCKS_TO_CUT, max: 20 },
-        seed: fault.seed,
-      });
-      const { end, finals, gaps } = await transcribe(faultyEngine(fault), audio, pauseEvery);
-      // A session that gives up takes no more audio: only what it took is its to account for.
-      const expected = audio.blocks.filter(({ startSample }) => startSample < end.samples);
-      const account = reconcile({ expected, finals: finals.map(({ text }) => text), gaps });
-      expect(isClean(account), formatAccount(account)).toBe(true);
-      if (end.reason === 'client_stop' && gaps.length === 0) expect(account.heard).toBe(audio.blocks.length);
-      let last = 0;
-      for (const final of finals) {
-        expect(final.startSample).toBeGreaterThanOrEqual(last);
-        last = final.endSample;
-        const numbers = final.text.split(' ').map((word) => Number(word.slice(1)));
-        const spoken = audio.blocks.filter(({ number }) => numbers.includes(number));
-        expect([final.startSample, final.endSample]).toEqual([spoken[0]?.startSample, spoken.at(-1)?.endSample]);
-      }
+      const silentBlocks = { min: SILENT_BLOCKS_TO_CUT, max: 20 };
+      const audio = codedAudio({ utterances: 12, blocks: { min: 1, max: 40 }, silentBlocks, seed: fault.seed });
+      await expectWhole(faultyEngine(fault), audio, pauseEvery, false);
+    },
+  );
+
+  it.concurrent.each(CASES.slice(0, 24))(
+    'does so too where silence is trimmed, of which no engine is given much: %j, pause every %d',
+    { timeout: 60_000 },
+    async (fault, pauseEvery) => {
+      // Pauses that are cut and pauses that are not, and blocks that lie across the frames of the detector.
+      const silentBlocks = { min: SILENT_BLOCKS_TO_CUT, max: 250 };
+      const whole = codedAudio({ utterances: 8, blocks: { min: 1, max: 40 }, silentBlocks, seed: fault.seed });
+      const audio = shifted(whole, fault.seed % BLOCK_SAMPLES);
+      const engine = faultyEngine(fault);
+      await expectWhole(engine, audio, pauseEvery, true);
+      // Where nothing broke, all that was cut was cut for good.
+      const isWhole = fault.breaks + fault.hangs === 0 && fault.maxStreamMs === undefined && pauseEvery === 1000;
+      if (isWhole) expect(engine.given.samples).toBeLessThan(0.8 * (audio.pcm.length / 2));
     },
   );
 });
+
+/** The same audio so many samples later. */
+function shifted({ blocks, pcm, utterances }: CodedAudio, samples: number): CodedAudio {
+  return {
+    pcm: Buffer.concat([Buffer.alloc(samples * 2), pcm]),
+    blocks: blocks.map(({ endSample, number, startSample }) => ({
+      number,
+      startSample: startSample + samples,
+      endSample: endSample + samples,
+    })),
+    utterances,
+  };
+}

@@ -5,7 +5,8 @@ import { GatewayError } from '../../../src/errors.ts';
 import { createLogger } from '../../../src/log.ts';
 import { createMetrics } from '../../../src/metrics/metrics.ts';
 import type { StartRequest } from '../../../src/protocol/start-request.ts';
-import { Session, type SessionEnd, type SessionGap, type SessionLimits } from '../../../src/session/session.ts';
+import { Session } from '../../../src/session/session.ts';
+import type { SessionEnd, SessionGap, SessionLimits } from '../../../src/session/session-options.ts';
 import type { PlacedResult } from '../../../src/session/timeline.ts';
 import { silence, tone } from '../../support/client.ts';
 

@@ -104,3 +104,52 @@ describe('Timeline', () => {
     ]);
   });
 });
+
+describe('Timeline with audio that was cut', () => {
+  function cutTwice(): Timeline {
+    const timeline = new Timeline();
+    timeline.openStream(1_000);
+    timeline.cut(500, 10_000);
+    timeline.cut(800, 2_000);
+    timeline.cut(800, 3_000);
+    return timeline;
+  }
+
+  it('moves what is said after a cut by what was cut before it', () => {
+    const timeline = cutTwice();
+    expect(timeline.place(final(100, 400), 99_999)).toMatchObject({ startSample: 1_100, endSample: 1_400 });
+    expect(timeline.place(final(600, 700), 99_999)).toMatchObject({ startSample: 11_600, endSample: 11_700 });
+    expect(timeline.place(final(900, 950), 99_999)).toMatchObject({ startSample: 16_900, endSample: 16_950 });
+  });
+
+  it('lets a result end before a cut that follows it, and begin after one that precedes it', () => {
+    const timeline = cutTwice();
+    expect(timeline.place(final(300, 500), 99_999)).toMatchObject({ startSample: 1_300, endSample: 1_500 });
+    expect(timeline.place(final(500, 800), 99_999)).toMatchObject({ startSample: 11_500, endSample: 11_800 });
+  });
+
+  it('places words and marks of a result on either side of a cut in it', () => {
+    const items = [
+      { content: 'one', type: 'word', startSample: 400, endSample: 500 },
+      { content: ',', type: 'punctuation', startSample: 500, endSample: 500 },
+      { content: 'two', type: 'word', startSample: 500, endSample: 600 },
+    ] as const;
+    expect(cutTwice().place(final(400, 600, { items }), 99_999)?.items).toMatchObject([
+      { startSample: 1_400, endSample: 1_500 },
+      { startSample: 1_500, endSample: 1_500 },
+      { startSample: 11_500, endSample: 11_600 },
+    ]);
+  });
+
+  it('begins anew with the next stream', () => {
+    const timeline = cutTwice();
+    timeline.openStream(50_000);
+    expect(timeline.place(final(900, 950), 99_999)).toMatchObject({ startSample: 50_900, endSample: 50_950 });
+  });
+
+  it('forgets cuts of long ago only', () => {
+    const timeline = new Timeline();
+    for (let nth = 1; nth <= 5_000; nth++) timeline.cut(nth * 10, 100);
+    expect(timeline.place(final(49_990, 49_995), 9_999_999)).toMatchObject({ startSample: 49_990 + 499_900 });
+  });
+});

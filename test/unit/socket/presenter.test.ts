@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { EngineItem } from '../../../src/engines/engine.ts';
 import { GatewayError } from '../../../src/errors.ts';
 import { ERROR_CODES, type ErrorCode } from '../../../src/protocol/error-codes.ts';
-import type { SessionGap } from '../../../src/session/session.ts';
+import type { SessionGap } from '../../../src/session/session-options.ts';
 import type { StopNote } from '../../../src/session/session-view.ts';
 import type { PlacedResult } from '../../../src/session/timeline.ts';
 import { Presenter, type SessionFacts } from '../../../src/socket/presenter.ts';
