@@ -8,6 +8,7 @@ import { startEngine } from './engines/index.ts';
 import { armFailpoints, parseFailpoints } from './failpoints.ts';
 import { Certificate } from './http/certificate.ts';
 import { createHttpServer } from './http/server.ts';
+import { DoorLimits } from './limits/door-limits.ts';
 import { LeaseKeeper } from './limits/lease-keeper.ts';
 import { SessionPlaces } from './limits/session-places.ts';
 import type { Logger } from './log.ts';
@@ -145,7 +146,7 @@ export class App implements Health {
     this.#engine = engine;
     this.#steps.push({ name: 'engine', close: () => engine.close() });
 
-    const { leases, store } = await openStore(config, storeBounds(config), this.#log);
+    const { leases, makeRate, store } = await openStore(config, storeBounds(config), this.#log);
     this.#steps.push({ name: 'store', close: () => store.close() });
     const storeState = (available: boolean) => metrics.storeAvailable.set(available ? 1 : 0);
     storeState(store.available);
@@ -186,9 +187,12 @@ export class App implements Health {
     // In development pages of every origin are let in, as with the original server.
     const { allowedOrigins = config.environment === 'production' ? [] : ['*'], trustedProxies } = config;
     const origins = new OriginPolicy(allowedOrigins, trustedProxies > 0);
+    const doors = new DoorLimits({ keeper, makeRate, bounds: config, metrics });
     const isHandedConnections = parts.worker !== undefined;
     const http = await createHttpServer({
       door,
+      doors,
+      trustedProxies,
       origins,
       certificate,
       times: config,
@@ -205,6 +209,7 @@ export class App implements Health {
       store,
       bus,
       authenticator: door.authenticator,
+      doors,
       origins,
       trustedProxies,
       metrics,

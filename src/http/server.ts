@@ -1,7 +1,6 @@
 import { createServer, type Server } from 'node:http';
 import helmet from '@fastify/helmet';
 import Fastify, { type FastifyInstance } from 'fastify';
-import type { Door } from '../auth/index.ts';
 import type { OriginPolicy } from '../auth/origin-policy.ts';
 import { GatewayError } from '../errors.ts';
 import type { Logger } from '../log.ts';
@@ -9,7 +8,7 @@ import { VERSION } from '../version.ts';
 import type { Certificate } from './certificate.ts';
 import { answerError } from './errors.ts';
 import { lookAtRequests, type RequestTimes, serverOptions } from './limits.ts';
-import { addTokenRoute } from './tokens.ts';
+import { addTokenRoute, type TokenRouteOptions } from './tokens.ts';
 
 /** Largest body in bytes: requests here are a few fields. */
 const MAX_BODY_BYTES = 16_384;
@@ -26,8 +25,7 @@ const CONTENT_POLICY = {
   'object-src': ["'none'"],
 };
 
-export interface HttpServerOptions {
-  readonly door: Door;
+export interface HttpServerOptions extends TokenRouteOptions {
   readonly origins: OriginPolicy;
   /** TLS ends here; otherwise in front, or nowhere. */
   readonly certificate: Certificate | undefined;
@@ -39,7 +37,7 @@ export interface HttpServerOptions {
 
 /** The public HTTP server. Socket.IO shares its port; `/` tells whoever opens it in a browser what is here. */
 export async function createHttpServer(options: HttpServerOptions): Promise<FastifyInstance> {
-  const { certificate, door, isHandedConnections, log, origins, times } = options;
+  const { certificate, isHandedConnections, log, origins, times } = options;
   const http = Fastify({
     bodyLimit: MAX_BODY_BYTES,
     serverFactory: (handler): Server =>
@@ -58,6 +56,6 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Fast
     socket_io_path: '/socket.io',
     socket_io_client: '/socket.io/socket.io.js',
   }));
-  addTokenRoute(http, door);
+  addTokenRoute(http, options);
   return http;
 }

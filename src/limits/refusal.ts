@@ -8,6 +8,10 @@ const LIMITS = {
   sessions_per_tenant: 'sessions_exceeded',
   sessions_per_token: 'sessions_exceeded',
   connections_per_address: 'connections_exceeded',
+  connects_per_address: 'rate_exceeded',
+  auth_failures_per_address: 'rate_exceeded',
+  resume_failures_per_address: 'rate_exceeded',
+  resume_failures_per_connection: 'rate_exceeded',
 } as const satisfies Record<string, ErrorCode>;
 
 export type LimitName = keyof typeof LIMITS;

@@ -3,13 +3,15 @@ import { bearerToken } from '../auth/bearer.ts';
 import type { Principal } from '../auth/principal.ts';
 import type { ProtocolVersion } from '../protocol/events.ts';
 import { MAX_TOKEN_CHARACTERS } from '../protocol/token-refresh.ts';
-import { clientAddress } from './client-address.ts';
+import { clientAddress, countedAddress } from './client-address.ts';
 
 /** How somebody connects. */
 interface Manner {
   readonly protocol: ProtocolVersion;
   /** IP address of the client; undefined if its connection is gone already. */
   readonly address: string | undefined;
+  /** What its limits go by; see `countedAddress`. */
+  readonly countedAddress: string | undefined;
 }
 
 /** Who connects and how. */
@@ -29,11 +31,12 @@ type Handshake = Pick<Socket['handshake'], 'auth' | 'query' | 'headers' | 'addre
 export function readHandshake(handshake: Handshake, trustedProxies: number): Manner & { token: string | undefined } {
   const declared: unknown = handshake.auth.protocol ?? handshake.query.protocol;
   // Compared without conversion: what a client sends may throw when it is made into a text.
-  const forwardedFor = handshake.headers['x-forwarded-for'];
+  const forwardedFor = handshake.headers['x-forwarded-for']?.toString();
   return {
     protocol: declared === 2 || declared === '2' ? 2 : 1,
     token: tokenOf(handshake),
-    address: clientAddress(handshake.address, forwardedFor?.toString(), trustedProxies),
+    address: clientAddress(handshake.address, forwardedFor, trustedProxies),
+    countedAddress: countedAddress(handshake.address, forwardedFor, trustedProxies),
   };
 }
 

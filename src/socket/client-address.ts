@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import { countedAs, groupsOf, isPrivateAddress, networkText } from '../limits/address.ts';
 
 /** Groups of an IPv6 address that name a site; a household or a company has a /48 to itself. */
 const SITE_GROUPS = 3;
@@ -20,19 +21,34 @@ export function clientAddress(
   forwardedFor: string | undefined,
   trustedProxies: number,
 ): string | undefined {
-  const told = trustedProxies === 0 ? undefined : forwardedFor?.split(',').at(-trustedProxies);
-  return parseAddress(told) ?? parseAddress(peer);
+  return told(forwardedFor, trustedProxies) ?? parseAddress(peer);
+}
+
+/**
+ * What a client's limits go by. A private address that no trusted proxy has told of is most likely that of a balancer, which
+ * everybody comes through: limiting it would shut them all out together.
+ * @returns undefined where clients cannot be told apart; else see `countedAs`
+ */
+export function countedAddress(
+  peer: string | undefined,
+  forwardedFor: string | undefined,
+  trustedProxies: number,
+): string | undefined {
+  const known = told(forwardedFor, trustedProxies);
+  if (known !== undefined) return countedAs(known);
+  const address = parseAddress(peer);
+  return address === undefined || isPrivateAddress(address) ? undefined : countedAs(address);
+}
+
+/** The address that the outermost of the proxies saw. */
+function told(forwardedFor: string | undefined, trustedProxies: number): string | undefined {
+  return trustedProxies === 0 ? undefined : parseAddress(forwardedFor?.split(',').at(-trustedProxies));
 }
 
 /** The part of an address that says whose network it is, for logs: the /24 of IPv4, the /48 of IPv6. */
 export function networkOf(address: string): string {
   if (isIP(address) === 4) return `${address.slice(0, address.lastIndexOf('.'))}.0/24`;
-  const [head = '', tail] = address.split('::');
-  const groups = head === '' ? [] : head.split(':');
-  // What `::` stands for reaches beyond the site unless groups of the site stand behind it.
-  const missing = tail === undefined ? 0 : 8 - groups.length - (tail === '' ? 0 : tail.split(':').length);
-  groups.push(...Array.from({ length: missing }, () => '0'), ...(tail === undefined ? [] : tail.split(':')));
-  return `${groups.slice(0, SITE_GROUPS).join(':')}::/48`;
+  return networkText(groupsOf(address), SITE_GROUPS);
 }
 
 /** An address as proxies write it: also with a port, in brackets, with a zone, or IPv4 in the clothes of IPv6. */

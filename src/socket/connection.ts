@@ -4,6 +4,8 @@ import type { Authenticator } from '../auth/authenticator.ts';
 import { assertLanguages, assertScope, isOfTenants } from '../auth/principal.ts';
 import type { Engine } from '../engines/engine.ts';
 import { GatewayError, toGatewayError } from '../errors.ts';
+import type { DoorLimits } from '../limits/door-limits.ts';
+import { Guesses } from '../limits/guesses.ts';
 import type { Logger } from '../log.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import type { Ack, ClientToServerEvents, ErrorEvent, ServerToClientEvents } from '../protocol/events.ts';
@@ -34,6 +36,7 @@ export interface ConnectionOptions {
   readonly engine: Engine;
   readonly limits: ConnectionBounds & ConnectionTerms;
   readonly authenticator: Authenticator;
+  readonly doors: DoorLimits;
   readonly viewers: Viewers;
   readonly metrics: Metrics;
   readonly log: Logger;
@@ -78,6 +81,7 @@ export class Connection implements Guest {
   readonly #gone = Promise.withResolvers<void>();
   #isDeparting = false;
   readonly #tenure: Tenure;
+  readonly #guesses: Guesses;
   /** The token has ended and no other has come: with what runs still, the connection ends. */
   #isOver = false;
 
@@ -88,6 +92,7 @@ export class Connection implements Guest {
       expired: (graceMs) => caller.protocol === 2 && socket.emit('token_expired', { grace_ms: graceMs }),
       over: () => this.#tokenOver(),
     });
+    this.#guesses = new Guesses(options.doors, caller.countedAddress);
     this.#presenter = new Presenter(options.caller.protocol, options.socket.id);
     this.#sendQueue = new SendQueue(options.socket.conn, (waiting) => this.#cut(waiting));
   }
@@ -179,11 +184,12 @@ export class Connection implements Guest {
     const running: Running = { view: undefined, session: undefined, startAck: () => undefined, stopAcks: [] };
     this.#running = running;
     try {
-      running.session = await registry.resume(request, principal, log, (sessionId, start) => {
+      const makeView = (sessionId: string, start: StartRequest) => {
         before?.view?.mute();
         running.view = this.#view(sessionId, start);
         return running.view;
-      });
+      };
+      running.session = await this.#guesses.attempt(() => registry.resume(request, principal, log, makeView));
     } catch (error) {
       // Whatever it was refused for, the session that the connection had goes on.
       if (this.#running === running) this.#running = before?.session?.isGone === false ? before : undefined;
@@ -243,10 +249,14 @@ export class Connection implements Guest {
         if (error !== undefined) this.#emitError(error, sessionId);
       },
     });
-    const { joined, leave } = viewers.watch(request, viewer);
-    this.#watches.set(sessionId, leave);
+    let leave: () => void = () => undefined;
     try {
-      await joined;
+      await this.#guesses.attempt(() => {
+        const watch = viewers.watch(request, viewer);
+        leave = watch.leave;
+        this.#watches.set(sessionId, leave);
+        return watch.joined;
+      });
     } catch (error) {
       if (this.#watches.get(sessionId) === leave) this.#watches.delete(sessionId);
       ack({ ok: false, error: this.#emitError(toGatewayError(error), sessionId) });
@@ -263,8 +273,9 @@ export class Connection implements Guest {
   }
 
   async #refreshToken(data: unknown, ack: Ack): Promise<void> {
-    const { authenticator } = this.#options;
-    const principal = await authenticator.authenticate(parseTokenRefresh(data));
+    const { authenticator, caller, doors } = this.#options;
+    const token = parseTokenRefresh(data);
+    const principal = await doors.authenticate(caller.countedAddress, () => authenticator.authenticate(token));
     if (principal.id !== this.#tenure.principal.id) {
       throw new GatewayError('forbidden', 'refresh_token: the token is of another user than the one before.');
     }

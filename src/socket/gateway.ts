@@ -4,6 +4,7 @@ import { type DefaultEventsMap, Server, type Socket } from 'socket.io';
 import type { Authenticator } from '../auth/authenticator.ts';
 import type { OriginPolicy } from '../auth/origin-policy.ts';
 import type { Engine } from '../engines/engine.ts';
+import type { DoorLimits } from '../limits/door-limits.ts';
 import type { Logger } from '../log.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import type { ClientToServerEvents, ServerToClientEvents } from '../protocol/events.ts';
@@ -55,6 +56,7 @@ interface GatewayOptions {
   readonly engine: Engine;
   readonly limits: ConnectionBounds & ConnectionTerms & { readonly connectTimeoutMs: number };
   readonly authenticator: Authenticator;
+  readonly doors: DoorLimits;
   readonly origins: OriginPolicy;
   readonly store: ViewersOptions['store'];
   readonly bus: ViewersOptions['bus'];

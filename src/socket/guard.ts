@@ -1,6 +1,8 @@
 import type { Socket } from 'socket.io';
 import type { Authenticator } from '../auth/authenticator.ts';
 import { type GatewayError, toGatewayError } from '../errors.ts';
+import type { DoorLimits } from '../limits/door-limits.ts';
+import type { Place } from '../limits/lease-keeper.ts';
 import type { Logger } from '../log.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import { type Caller, readHandshake } from './auth.ts';
@@ -8,31 +10,57 @@ import { Presenter } from './presenter.ts';
 
 interface GuardOptions {
   readonly authenticator: Authenticator;
+  readonly doors: DoorLimits;
   /** See `clientAddress`. */
   readonly trustedProxies: number;
   readonly metrics: Metrics;
   readonly log: Logger;
 }
 
-type Handshake = Pick<Socket, 'id' | 'handshake'> & { data: { caller?: Caller } };
+type Handshake = Pick<Socket, 'id' | 'handshake' | 'conn' | 'once'> & { data: { caller?: Caller } };
 
-/** Asks every client who it is before it is served. What it says is found in `data.caller` of the socket. */
-export function guard({ authenticator, log, metrics, trustedProxies }: GuardOptions) {
+/**
+ * Asks every client who it is before it is served; what it says is found in `data.caller` of the socket. One whose address
+ * has too much already is not even asked.
+ */
+export function guard({ authenticator, doors, log, metrics, trustedProxies }: GuardOptions) {
+  const admit = async (socket: Handshake): Promise<void> => {
+    const { token, ...manner } = readHandshake(socket.handshake, trustedProxies);
+    const leave = leaving(socket, await doors.enter(manner.countedAddress, socket.id));
+    try {
+      const principal = await doors.authenticate(manner.countedAddress, () => authenticator.authenticate(token));
+      socket.data.caller = { ...manner, principal };
+    } catch (error) {
+      leave();
+      throw error;
+    }
+  };
   return (socket: Handshake, next: (error?: Error) => void): void => {
-    const { address, protocol, token } = readHandshake(socket.handshake, trustedProxies);
-    authenticator.authenticate(token).then(
-      (principal) => {
-        socket.data.caller = { protocol, address, principal };
-        next();
-      },
+    admit(socket).then(
+      () => next(),
       (thrown: unknown) => {
         const error = toGatewayError(thrown);
         if (error.code === 'internal') log.error({ err: thrown, connection_id: socket.id }, 'internal fault');
         metrics.errorsTotal.inc({ code: error.code });
+        const { protocol } = readHandshake(socket.handshake, trustedProxies);
         next(refusal(error, protocol === 2 ? new Presenter(2, socket.id) : undefined));
       },
     );
   };
+}
+
+/** Gives the place of a connection back when that is gone, or is not served after all: then call what is returned. */
+function leaving(socket: Handshake, place: Place | undefined): () => void {
+  if (place === undefined) return () => undefined;
+  const leave = () => {
+    socket.conn.off('close', leave);
+    place.release();
+  };
+  // Of a socket that is not served yet only the transport says that it is gone; of one among several, only the socket.
+  socket.conn.once('close', leave);
+  socket.once('disconnect', leave);
+  if (socket.conn.readyState === 'closed') leave();
+  return leave;
 }
 
 /** Socket.IO sends the message, and with it `data`, which version 1 does not know. */

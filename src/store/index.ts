@@ -1,9 +1,11 @@
 import type { Config } from '../config/schema.ts';
 import type { Logger } from '../log.ts';
 import type { Leases } from './leases.ts';
+import { MemoryRate, RedisRate } from './limiter-rate.ts';
 import { MemoryStore } from './memory.ts';
 import { MemoryLeases } from './memory-leases.ts';
 import type { PubSub } from './pub-sub.ts';
+import type { MakeRate } from './rates.ts';
 import { redisTargetOf } from './redis-target.ts';
 import type { Store, StoreBounds } from './store.ts';
 
@@ -16,6 +18,7 @@ const FIRST_CONNECTION_MS = 3_000;
 export interface SharedState {
   readonly store: Store;
   readonly leases: Leases;
+  readonly makeRate: MakeRate;
 }
 
 /**
@@ -26,7 +29,11 @@ export async function openStore(config: Config, bounds: StoreBounds, log: Logger
   const target = redisTargetOf(config);
   switch (target?.mode) {
     case undefined:
-      return { store: new MemoryStore(bounds), leases: new MemoryLeases() };
+      return {
+        store: new MemoryStore(bounds),
+        leases: new MemoryLeases(),
+        makeRate: (options) => new MemoryRate(options),
+      };
     case 'standalone':
     case 'sentinel':
     case 'cluster': {
@@ -41,6 +48,7 @@ export async function openStore(config: Config, bounds: StoreBounds, log: Logger
       return {
         store: new RedisStore(link, config.redisPrefix, bounds),
         leases: new RedisLeases(link, config.redisPrefix),
+        makeRate: (options) => new RedisRate(link.client, config.redisPrefix, options),
       };
     }
   }

@@ -69,6 +69,11 @@ export class RedisLink implements ScriptRunner {
     return this.#available;
   }
 
+  /** For a library that brings operations of its own, and deals with their failures. */
+  get client(): Redis | Cluster {
+    return this.#client;
+  }
+
   /** Resolves when the connection is there, or has not come about in the given time: false then. */
   async connected(withinMs: number): Promise<boolean> {
     if (this.#available) return true;
