@@ -22,7 +22,8 @@ export default defineConfig({
       stage('chaos', 120_000),
       stage('fleet', 120_000),
       // These have packages or containers of their own, and no use for a Redis.
-      { test: { ...stage('helm', 60_000).test, globalSetup: [] } },
+      { test: { ...stage('helm', 60_000).test, include: ['test/helm/*.test.ts'], globalSetup: [] } },
+      { test: { ...stage('roll', 60_000).test, include: ['test/helm/roll/*.test.ts'], globalSetup: [] } },
       { test: { ...stage('compose', 300_000).test, globalSetup: [] } },
     ],
     // Tests mostly wait, for real speech and for what has died to come back; none measures how fast the machine is.

@@ -8,7 +8,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-/** What needs packages of its own, as `helm` does, or takes long, as `fleet` and those on workers, runs only when it is named. */
+/** What needs packages or images of its own, as `helm` and `roll` do, or takes long, as `fleet` and those on workers, runs only when it is named. */
 const STAGES = ['unit', 'contract', 'integration', 'e2e', 'chaos'];
 /**
  * The end-to-end tests once more, on gateways of four workers. All of them take a quarter of an hour on two cores, which

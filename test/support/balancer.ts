@@ -23,23 +23,24 @@ export class Balancer {
   readonly #targets = new Set<Target>();
   /** The gateway of each Engine.IO session that began here with polling. */
   readonly #homes = new Map<string, Target>();
-  readonly #checks: NodeJS.Timeout;
+  readonly #checks: NodeJS.Timeout | undefined;
   readonly #sockets = new Set<Duplex>();
   readonly #connectsAt: number[] = [];
   #next = 0;
 
-  private constructor() {
+  private constructor(asksTargets: boolean) {
     this.#server = createServer((incoming, response) => this.#forward(incoming, response));
     this.#server.keepAliveTimeout = 60_000;
     this.#server.on('upgrade', (incoming: IncomingMessage, socket: Duplex, head: Buffer) =>
       this.#upgrade(incoming, socket, head),
     );
     this.#server.on('connection', (socket: Duplex) => this.#hold(socket));
-    this.#checks = setInterval(() => void this.#check(), CHECK_MS);
+    if (asksTargets) this.#checks = setInterval(() => void this.#check(), CHECK_MS);
   }
 
-  static async start(): Promise<Balancer> {
-    const balancer = new Balancer();
+  /** @param asksTargets whether it finds out by itself who is ready; otherwise whoever adds and removes them does */
+  static async start({ asksTargets = true } = {}): Promise<Balancer> {
+    const balancer = new Balancer(asksTargets);
     await once(balancer.#server.listen(0, '127.0.0.1'), 'listening');
     return balancer;
   }
