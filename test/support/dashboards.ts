@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 
-const FOLDER = new URL('../../grafana/dashboards/', import.meta.url).pathname;
+const FOLDER = new URL('../../helm/transcribe-gateway/dashboards/', import.meta.url).pathname;
 
 interface Target {
   readonly refId: string;
