@@ -2,6 +2,7 @@ import { Command, CommanderError, InvalidArgumentError, Option } from 'commander
 import type { ApiKeyCommandOptions } from './cli/api-key.ts';
 import { addEmulatorOptions, type EmulatorCommandOptions } from './cli/emulator-options.ts';
 import { EXIT } from './cli/exit.ts';
+import type { ProbeOptions } from './cli/probe.ts';
 import { DEFAULT_URL, type StreamCommandOptions } from './cli/stream-options.ts';
 import { VERSION } from './version.ts';
 
@@ -47,6 +48,22 @@ export async function main(argv: readonly string[]): Promise<void> {
     .action(async (file: string | undefined, options: StreamCommandOptions) => {
       const { stream } = await import('./cli/stream.ts');
       process.exitCode = await stream(file, options);
+    });
+
+  program
+    .command('probe')
+    .description('speak the bundled sample to a gateway, print the latencies as a line of JSON, and exit by the result')
+    .option('--url <url>', 'where the gateway is', parseUrl, DEFAULT_URL)
+    .addOption(
+      new Option('--token <token>', 'API key or JWT, where the gateway asks for one').env('TRANSCRIBE_GATEWAY_TOKEN'),
+    )
+    .option('--language <tag>', 'language to ask for; the sample is English', 'en-US')
+    .option('--timeout-ms <ms>', 'for everything; the sample takes 13 s', parseTimeout, 60_000)
+    .option('--expect <text>', 'words that must be in the transcript, such as "go forward ten meters"')
+    .addHelpText('after', PROBE_EXIT_HELP)
+    .action(async (options: ProbeOptions) => {
+      const { probe } = await import('./cli/probe.ts');
+      process.exitCode = await probe(options);
     });
 
   program
@@ -112,6 +129,20 @@ function parseSeconds(value: string): number {
   return seconds;
 }
 
+const MAX_TIMEOUT_MS = 3_600_000;
+
+function parseTimeout(value: string): number {
+  const ms = Number(value);
+  if (!(Number.isInteger(ms) && ms >= 1 && ms <= MAX_TIMEOUT_MS)) {
+    throw new InvalidArgumentError(`It must be whole milliseconds, from 1 to ${MAX_TIMEOUT_MS}.`);
+  }
+  return ms;
+}
+
 const EXIT_HELP = `
 Exit status: ${EXIT.ok} transcribed whole, ${EXIT.failed} the gateway reported an error or a gap,
 ${EXIT.usage} bad arguments or file, ${EXIT.unreachable} no gateway, ${EXIT.interrupted} interrupted.`;
+
+const PROBE_EXIT_HELP = `
+Exit status: ${EXIT.ok} words came back, ${EXIT.failed} they did not, or were others than expected, or audio was lost,
+${EXIT.usage} bad arguments, ${EXIT.unreachable} no gateway.`;

@@ -68,6 +68,12 @@ describe('real speech', () => {
     expect(stream.stderr().match(/^… /gm)?.length).toBeGreaterThan(5);
   });
 
+  it('of the bundled sample is what a probe hears', async () => {
+    const probe = cli(['probe', '--url', gateway.url, '--expect', 'go forward ten meters']);
+    expect(await probe.exited, probe.stderr()).toBe(0);
+    expect(JSON.parse(probe.stdout())).toMatchObject({ outcome: 'ok', finals: 3, lost_ms: 0, retries: 0 });
+  });
+
   it.each(['websocket', 'polling'])('with socket.io-client over %s, version 1', async (transport) => {
     const client = connect(gateway.url, { transports: [transport] });
     client.socket.emit('start_transcription', { language_code: 'en-US' });
