@@ -146,7 +146,10 @@ export class App implements Health {
     this.#engine = engine;
     this.#steps.push({ name: 'engine', close: () => engine.close() });
 
-    const { leases, makeRate, store } = await openStore(config, storeBounds(config), this.#log);
+    const { leases, makeRate, store } = await openStore(config, storeBounds(config), this.#log, (call, seconds) => {
+      if (seconds === undefined) metrics.storeFailuresTotal.inc({ call });
+      else metrics.storeCallSeconds.observe({ call }, seconds);
+    });
     this.#steps.push({ name: 'store', close: () => store.close() });
     const storeState = (available: boolean) => metrics.storeAvailable.set(available ? 1 : 0);
     storeState(store.available);
@@ -196,6 +199,7 @@ export class App implements Health {
       origins,
       certificate,
       times: config,
+      metrics,
       isHandedConnections,
       log: this.#log,
     });

@@ -4,6 +4,7 @@ import Fastify, { type FastifyInstance } from 'fastify';
 import type { OriginPolicy } from '../auth/origin-policy.ts';
 import { GatewayError } from '../errors.ts';
 import type { Logger } from '../log.ts';
+import type { Metrics } from '../metrics/metrics.ts';
 import { VERSION } from '../version.ts';
 import type { Certificate } from './certificate.ts';
 import { answerError } from './errors.ts';
@@ -32,12 +33,13 @@ export interface HttpServerOptions extends TokenRouteOptions {
   readonly times: RequestTimes;
   /** It never listens, because something else accepts its connections. */
   readonly isHandedConnections: boolean;
+  readonly metrics: Pick<Metrics, 'httpRequestsTotal' | 'httpRequestSeconds'>;
   readonly log: Logger;
 }
 
 /** The public HTTP server. Socket.IO shares its port; `/` tells whoever opens it in a browser what is here. */
 export async function createHttpServer(options: HttpServerOptions): Promise<FastifyInstance> {
-  const { certificate, isHandedConnections, log, origins, times } = options;
+  const { certificate, isHandedConnections, log, metrics, origins, times } = options;
   const http = Fastify({
     bodyLimit: MAX_BODY_BYTES,
     serverFactory: (handler): Server =>
@@ -47,6 +49,12 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Fast
   await http.register(helmet, { contentSecurityPolicy: { useDefaults: false, directives: CONTENT_POLICY } });
   http.addHook('onRequest', async ({ headers }) => {
     if (!origins.allows(headers)) throw new GatewayError('origin_refused', 'This web origin is not allowed.');
+  });
+  http.addHook('onResponse', async ({ routeOptions }, { elapsedTime, statusCode }) => {
+    // Not by the address that was asked for, of which there is no end.
+    const route = routeOptions.url ?? 'none';
+    metrics.httpRequestsTotal.inc({ route, status: String(statusCode) });
+    metrics.httpRequestSeconds.observe({ route }, elapsedTime / 1000);
   });
   http.setErrorHandler((error: Error, request, reply) => answerError(error, request, reply, log));
   http.get('/', async () => ({

@@ -1,39 +1,23 @@
-import { type Aggregator, Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
-
-const PREFIX = 'transcribe_gateway_';
+import { collectDefaultMetrics, Registry } from 'prom-client';
+import { ERROR_CODES, type ErrorCode } from '../protocol/error-codes.ts';
+import { declaringIn, PREFIX } from './declaring.ts';
+import { createServerMetrics } from './server-metrics.ts';
 
 /** Seconds. From a fast partial to the slowest final that an engine is known for. */
 const RESULT_LATENCY_BUCKETS = [0.05, 0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10];
 
-/** Ways to declare metrics with our prefix. */
-function declaringIn(registry: Registry) {
-  const registers = [registry];
-  return {
-    counter: <L extends string>(name: string, help: string, labelNames: readonly L[] = []) =>
-      new Counter({ name: PREFIX + name, help, labelNames, registers }),
-    gauge: <L extends string>(
-      name: string,
-      help: string,
-      labelNames: readonly L[] = [],
-      /** How the values of several workers make one. */
-      aggregator: Aggregator = 'sum',
-    ) => new Gauge({ name: PREFIX + name, help, labelNames, registers, aggregator }),
-  };
-}
-
 /** What engines measure, in the process that they run in: a gateway's, or the primary's of workers that share one. */
 export function createEngineMetrics(registry: Registry) {
-  const { counter, gauge } = declaringIn(registry);
+  const { counter, gauge, histogram } = declaringIn(registry);
   return {
     localRecognisers: gauge('local_recognisers', 'Live recogniser processes of the local engine.'),
     localRecogniserExitsTotal: counter('local_recogniser_exits_total', 'Recogniser processes that ended unasked.'),
     localCapacitySessions: gauge('local_capacity_sessions', 'Sessions that the local engine takes at once.'),
-    localLagSeconds: new Histogram({
-      name: `${PREFIX}local_lag_seconds`,
-      help: 'From the writing of audio to the local engine until it was decoded.',
-      buckets: RESULT_LATENCY_BUCKETS,
-      registers: [registry],
-    }),
+    localLagSeconds: histogram(
+      'local_lag_seconds',
+      'From the writing of audio to the local engine until it was decoded.',
+      RESULT_LATENCY_BUCKETS,
+    ),
     awsPoolState: gauge(
       'aws_pool_state',
       'Whether an AWS pool entry is in use: 0 yes, 1 on trial, 2 set aside.',
@@ -60,19 +44,25 @@ function createLimitMetrics(registry: Registry) {
 
 export type EngineMetrics = ReturnType<typeof createEngineMetrics>;
 
+const PROTOCOLS = ['1', '2'] as const;
+/** Why nothing of a session is left in a process. */
+const END_REASONS = [
+  ...(['client_stop', 'draining', 'token_expired', 'disconnected', 'error'] as const),
+  ...(['expired', 'taken_over', 'handed_over'] as const),
+] as const;
+
 /**
  * Every metric of the gateway, declared once. Labels are bounded: never a session, a user or an address.
  * Names follow the Prometheus conventions: base units, `_total` for counters.
  */
 export function createMetrics() {
   const registry = new Registry();
-  const registers = [registry];
-  const { counter, gauge } = declaringIn(registry);
+  const { closedCounter, counter, gauge, histogram } = declaringIn(registry);
 
   return {
     registry,
     connections: gauge('connections', 'Open Socket.IO connections.', ['protocol']),
-    connectionsTotal: counter('connections_total', 'Socket.IO connections accepted.', ['protocol']),
+    connectionsTotal: closedCounter('connections_total', 'Socket.IO connections accepted.', { protocol: PROTOCOLS }),
     slowConnectionsTotal: counter('slow_connections_total', 'Connections cut because the client did not read.'),
     offendingConnectionsTotal: counter(
       'offending_connections_total',
@@ -80,20 +70,23 @@ export function createMetrics() {
       ['reason'],
     ),
     sessions: gauge('sessions', 'Sessions that have not ended.'),
-    sessionsStartedTotal: counter('sessions_started_total', 'Sessions whose first engine stream opened.', ['protocol']),
-    sessionsEndedTotal: counter('sessions_ended_total', 'Sessions ended, by reason.', ['reason']),
+    sessionsStartedTotal: closedCounter('sessions_started_total', 'Sessions whose first engine stream opened.', {
+      protocol: PROTOCOLS,
+    }),
+    sessionsEndedTotal: closedCounter('sessions_ended_total', 'Sessions ended, by reason.', { reason: END_REASONS }),
     audioSecondsTotal: counter('audio_seconds_total', 'Seconds of audio accepted from clients.'),
-    resultsTotal: counter('results_total', 'Results sent to clients.', ['type']),
+    resultsTotal: closedCounter('results_total', 'Results sent to clients.', { type: ['partial', 'final'] }),
     partialsSkippedTotal: counter('partials_skipped_total', 'Partials not sent because the client reads slowly.'),
     finalsDroppedTotal: counter('finals_dropped_total', 'Finals dropped because earlier ones cover their audio.'),
-    resultLatencySeconds: new Histogram({
-      name: `${PREFIX}result_latency_seconds`,
-      help: 'From the arrival of the last sample that a result covers to its sending.',
-      labelNames: ['type'],
-      buckets: RESULT_LATENCY_BUCKETS,
-      registers,
+    resultLatencySeconds: histogram(
+      'result_latency_seconds',
+      'From the arrival of the last sample that a result covers to its sending.',
+      RESULT_LATENCY_BUCKETS,
+      ['type'],
+    ),
+    errorsTotal: closedCounter('errors_total', 'Errors sent to clients, by code.', {
+      code: Object.keys(ERROR_CODES) as ErrorCode[],
     }),
-    errorsTotal: counter('errors_total', 'Errors sent to clients, by code.', ['code']),
     engineStreams: gauge('engine_streams', 'Open engine streams.', ['engine']),
     engineOpensTotal: counter('engine_opens_total', 'Attempts to open an engine stream.', ['engine', 'outcome']),
     engineStreamEndsTotal: counter('engine_stream_ends_total', 'Engine streams that are over, by how they ended.', [
@@ -101,19 +94,23 @@ export function createMetrics() {
       'how',
     ]),
     engineBreaksTotal: counter('engine_breaks_total', 'Engine streams that broke in mid-session.', ['engine', 'code']),
-    gapSecondsTotal: counter('gap_seconds_total', 'Seconds of audio lost and reported as a gap.', ['reason']),
+    gapSecondsTotal: closedCounter('gap_seconds_total', 'Seconds of audio lost and reported as a gap.', {
+      reason: ['replay_overflow', 'engine_failed', 'client_overflow'],
+    }),
     ...createEngineMetrics(registry),
-    storeAvailable: gauge('store_available', '1 while the session store can be reached.', [], 'min'),
+    ...createServerMetrics(registry),
     viewers: gauge('viewers', 'Watches of sessions, one for each viewer and session.'),
-    viewerReadsTotal: counter('viewer_reads_total', 'Reads of journals for viewers, by outcome.', ['outcome']),
+    viewerReadsTotal: closedCounter('viewer_reads_total', 'Reads of journals for viewers, by outcome.', {
+      outcome: ['read', 'unknown', 'forbidden', 'unavailable'],
+    }),
     viewerPartialsSkippedTotal: counter(
       'viewer_partials_skipped_total',
       'Partials not sent to a viewer because an earlier one was still on its way.',
     ),
-    liveMessagesTotal: counter(
+    liveMessagesTotal: closedCounter(
       'live_messages_total',
       'Messages to the workers of viewers, by whether Redis took them.',
-      ['outcome'],
+      { outcome: ['published', 'lost'] },
     ),
     ...createLimitMetrics(registry),
     draining: gauge('draining', '1 while the gateway drains.', [], 'max'),
@@ -125,21 +122,16 @@ export type Metrics = ReturnType<typeof createMetrics>;
 /** What the primary of a cluster measures itself, its process included; beside the sums over its workers. */
 export function createClusterMetrics() {
   const registry = new Registry();
-  const registers = [registry];
+  const { counter, gauge } = declaringIn(registry);
   collectDefaultMetrics({ register: registry });
   return {
     registry,
-    workerUp: new Gauge({
-      name: `${PREFIX}worker_up`,
-      help: 'With GATEWAY_WORKERS: 1 if the worker answered this scrape, 0 if it is blocked or being replaced.',
-      labelNames: ['worker'],
-      registers,
-    }),
-    workerExitsTotal: new Counter({
-      name: `${PREFIX}worker_exits_total`,
-      help: 'With GATEWAY_WORKERS: workers that ended.',
-      registers,
-    }),
+    workerUp: gauge(
+      'worker_up',
+      'With GATEWAY_WORKERS: 1 if the worker answered this scrape, 0 if it is blocked or being replaced.',
+      ['worker'],
+    ),
+    workerExitsTotal: counter('worker_exits_total', 'With GATEWAY_WORKERS: workers that ended.'),
   };
 }
 

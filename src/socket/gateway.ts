@@ -193,7 +193,7 @@ export class SocketGateway {
     const { caller } = socket.data;
     if (caller === undefined) throw new TypeError('a connection that was not asked who it is');
     const { connections, connectionsTotal } = options.metrics;
-    const labels = { protocol: String(caller.protocol) };
+    const labels = { protocol: caller.protocol === 2 ? '2' : '1' } as const;
     connections.inc(labels);
     connectionsTotal.inc(labels);
     socket.on('disconnect', () => connections.dec(labels));

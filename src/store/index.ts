@@ -6,6 +6,7 @@ import { MemoryStore } from './memory.ts';
 import { MemoryLeases } from './memory-leases.ts';
 import type { PubSub } from './pub-sub.ts';
 import type { MakeRate } from './rates.ts';
+import type { CallObserver } from './redis-link.ts';
 import { redisTargetOf } from './redis-target.ts';
 import type { Store, StoreBounds } from './store.ts';
 
@@ -23,9 +24,15 @@ export interface SharedState {
 
 /**
  * Opens the store that the configuration names.
+ * @param onCall told of each call to a store that is not in this process
  * @throws GatewayError with a message for the operator where settings contradict one another
  */
-export async function openStore(config: Config, bounds: StoreBounds, log: Logger): Promise<SharedState> {
+export async function openStore(
+  config: Config,
+  bounds: StoreBounds,
+  log: Logger,
+  onCall?: CallObserver,
+): Promise<SharedState> {
   const target = redisTargetOf(config);
   switch (target?.mode) {
     case undefined:
@@ -43,7 +50,7 @@ export async function openStore(config: Config, bounds: StoreBounds, log: Logger
         import('./redis-leases.ts'),
         import('./redis-link.ts'),
       ]);
-      const link = RedisLink.open(target, config.redisTimeoutMs, log);
+      const link = RedisLink.open(target, config.redisTimeoutMs, log, onCall);
       if (!(await link.connected(FIRST_CONNECTION_MS))) log.warn('store not there at the start');
       return {
         store: new RedisStore(link, config.redisPrefix, bounds),

@@ -22,6 +22,9 @@ export interface ScriptRunner {
   close(): void;
 }
 
+/** Told of each call. @param seconds that the answer took; undefined if there was none */
+export type CallObserver = (call: ScriptName, seconds: number | undefined) => void;
+
 /** The calls that a worker may have under way: far above what its sessions make in the time that a call may take. */
 const MAX_UNDER_WAY = 10_000;
 
@@ -42,6 +45,7 @@ export class RedisLink implements ScriptRunner {
   readonly isCluster: boolean;
   readonly #client: Redis | Cluster;
   readonly #log: Logger;
+  readonly #onCall: CallObserver;
   readonly #listeners = new Set<(available: boolean) => void>();
   /** Nodes that a ping is on the way to, and those that did not answer one. */
   readonly #probed = new WeakSet<Redis>();
@@ -52,15 +56,16 @@ export class RedisLink implements ScriptRunner {
   #ends = 0;
   #lastError = 'not connected yet';
 
-  private constructor(client: Redis | Cluster, log: Logger) {
+  private constructor(client: Redis | Cluster, log: Logger, onCall: CallObserver) {
     this.#client = client;
     this.#log = log;
+    this.#onCall = onCall;
     this.isCluster = client instanceof Cluster;
   }
 
   /** Begins to connect, and keeps trying until it is closed. */
-  static open(target: RedisTarget, timeoutMs: number, log: Logger): RedisLink {
-    const link = new RedisLink(createClient(target, timeoutMs), log);
+  static open(target: RedisTarget, timeoutMs: number, log: Logger, onCall: CallObserver = () => undefined): RedisLink {
+    const link = new RedisLink(createClient(target, timeoutMs), log, onCall);
     link.#listen();
     return link;
   }
@@ -90,18 +95,14 @@ export class RedisLink implements ScriptRunner {
 
   async run(name: ScriptName, keys: readonly string[], args: readonly (string | number | Buffer)[]): Promise<Reply> {
     if (this.#closed) throw new StoreUnavailableError('the store is closed');
-    if (!this.#available) throw new StoreUnavailableError(`Redis is not reachable: ${this.#lastError}`);
-    if (this.#underWay >= MAX_UNDER_WAY) throw new StoreUnavailableError('too many calls to Redis are under way');
-    this.#underWay++;
+    const begin = performance.now();
+    let seconds: number | undefined;
     try {
-      // Defined by ioredis from the scripts; its types cannot know the names.
-      const commands = this.#client as unknown as Record<string, Command>;
-      return (await commands[`${name}Buffer`]?.(keys.length, ...keys, ...args)) ?? null;
-    } catch (error) {
-      if (error instanceof Error && error.message === TIMED_OUT) this.#dropSilentConnections();
-      throw new StoreUnavailableError(`Redis did not carry out ${name}: ${describe(error)}`);
+      const reply = await this.#call(name, keys, args);
+      seconds = (performance.now() - begin) / 1000;
+      return reply;
     } finally {
-      this.#underWay--;
+      this.#onCall(name, seconds);
     }
   }
 
@@ -116,6 +117,22 @@ export class RedisLink implements ScriptRunner {
     this.#client.disconnect();
     this.#setAvailable(false);
     this.#listeners.clear();
+  }
+
+  async #call(name: ScriptName, keys: readonly string[], args: readonly (string | number | Buffer)[]): Promise<Reply> {
+    if (!this.#available) throw new StoreUnavailableError(`Redis is not reachable: ${this.#lastError}`);
+    if (this.#underWay >= MAX_UNDER_WAY) throw new StoreUnavailableError('too many calls to Redis are under way');
+    this.#underWay++;
+    try {
+      // Defined by ioredis from the scripts; its types cannot know the names.
+      const commands = this.#client as unknown as Record<string, Command>;
+      return (await commands[`${name}Buffer`]?.(keys.length, ...keys, ...args)) ?? null;
+    } catch (error) {
+      if (error instanceof Error && error.message === TIMED_OUT) this.#dropSilentConnections();
+      throw new StoreUnavailableError(`Redis did not carry out ${name}: ${describe(error)}`);
+    } finally {
+      this.#underWay--;
+    }
   }
 
   #listen(): void {

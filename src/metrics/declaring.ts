@@ -1,0 +1,48 @@
+import { type Aggregator, Counter, Gauge, Histogram, type Registry } from 'prom-client';
+
+export const PREFIX = 'transcribe_gateway_';
+
+/** The values that each label has, by its name. */
+type LabelValues = Readonly<Record<string, readonly string[]>>;
+
+/** A counter whose label values are all known. It has a sample for each from the start, so that `rate()` sees the first event. */
+export interface ClosedCounter<Values extends LabelValues> {
+  inc(labels: { readonly [Label in keyof Values]: Values[Label][number] }, value?: number): void;
+  get: Counter['get'];
+}
+
+/** Ways to declare metrics with our prefix. */
+export function declaringIn(registry: Registry) {
+  const registers = [registry];
+  const counter = <L extends string>(name: string, help: string, labelNames: readonly L[] = []) =>
+    new Counter({ name: PREFIX + name, help, labelNames, registers });
+  return {
+    counter,
+    closedCounter: <const Values extends LabelValues>(
+      name: string,
+      help: string,
+      values: Values,
+    ): ClosedCounter<Values> => {
+      const declared = counter<string>(name, help, Object.keys(values));
+      for (const labels of combinations(values)) declared.inc(labels, 0);
+      return declared;
+    },
+    gauge: <L extends string>(
+      name: string,
+      help: string,
+      labelNames: readonly L[] = [],
+      /** How the values of several workers make one. */
+      aggregator: Aggregator = 'sum',
+    ) => new Gauge({ name: PREFIX + name, help, labelNames, registers, aggregator }),
+    /** @param buckets in seconds */
+    histogram: <L extends string>(name: string, help: string, buckets: number[], labelNames: readonly L[] = []) =>
+      new Histogram({ name: PREFIX + name, help, buckets, labelNames, registers }),
+  };
+}
+
+function combinations(values: LabelValues): Record<string, string>[] {
+  return Object.entries(values).reduce<Record<string, string>[]>(
+    (made, [label, some]) => made.flatMap((labels) => some.map((value) => ({ ...labels, [label]: value }))),
+    [{}],
+  );
+}
