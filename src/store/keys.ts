@@ -19,3 +19,15 @@ export function keysOf(prefix: string, sessionId: string): SessionKeys {
 export function sessionIdOf(prefix: string, record: string): string {
   return record.slice(prefix.length + 1).replace('}:', '.');
 }
+
+/** The keys of the ledger of quotas, in one slot of a cluster. */
+export function quotaKeysOf(prefix: string) {
+  const tag = `${prefix}{quota}`;
+  return {
+    slots: `${tag}:slots`,
+    line: `${tag}:line`,
+    starts: `${tag}:starts`,
+    freed: `${tag}:freed`,
+    workers: `${tag}:workers`,
+  };
+}
