@@ -103,6 +103,11 @@ export class Conductor {
   stop(): void {
     this.#stopping = true;
     this.sender.stop();
+    // Whoever has said nothing need not wait until it could be heard.
+    const { coverage, ring } = this.#options;
+    if (this.phase === 'queued' && coverage.position >= ring.end) {
+      this.#line.link?.emit('stop_transcription', { last_chunk: 0 });
+    }
     if (this.phase === 'waiting' && this.#isIdle()) this.#finish(undefined);
   }
 
@@ -186,13 +191,16 @@ export class Conductor {
     session.sawEpoch(event.epoch);
     this.#announce(session, event);
     const timeline = session.timeline ?? session.begin();
-    this.#goLive(timeline.base.chunks + 1);
+    // One that had to wait when it went on already has some of it, and drops what it has.
+    this.#goLive(Math.max(timeline.base.chunks + 1, this.#options.ring.oldest.number));
   }
 
   #queued(event: QueuedEvent): void {
-    if (this.phase !== 'asking' && this.phase !== 'queued') return;
+    const goesOn = this.phase === 'live' && this.#sessions.isOurs(event);
+    if (!goesOn && this.phase !== 'asking' && this.phase !== 'queued') return;
     this.#sessions.of(event).sawEpoch(event.epoch);
-    this.#line.link?.settle();
+    if (goesOn) this.sender.hold();
+    else this.#line.link?.settle();
     this.#options.ring.pinned = false;
     this.#line.moveTo('queued');
     this.#options.output.queued({ position: event.position, etaMs: event.eta_ms });

@@ -122,6 +122,12 @@ export class Sender {
     this.#attached = undefined;
   }
 
+  /** The server has to be waited for: nothing is sent until it is attached to again. */
+  hold(): void {
+    if (this.#attached?.resumable) this.#attached.link.settle(this.#attached.waiting);
+    this.detach();
+  }
+
   /** Goes back to an earlier chunk, numbered as the session does; a later one changes nothing. */
   goBackTo(sessionChunk: number): void {
     const attached = this.#attached;
