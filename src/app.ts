@@ -142,18 +142,23 @@ export class App implements Health {
       this.#adminPort = await listen(admin, config.adminHost, config.adminPort, SETTINGS.adminPort.variable);
     }
 
-    const engine = await (parts.startEngine ?? startEngine)(config, this.#log, metrics);
-    this.#engine = engine;
-    this.#steps.push({ name: 'engine', close: () => engine.close() });
-
-    const { leases, makeRate, store } = await openStore(config, storeBounds(config), this.#log, (call, seconds) => {
-      if (seconds === undefined) metrics.storeFailuresTotal.inc({ call });
-      else metrics.storeCallSeconds.observe({ call }, seconds);
-    });
+    const { leases, makeRate, openQuota, store } = await openStore(
+      config,
+      storeBounds(config),
+      this.#log,
+      (call, seconds) => {
+        if (seconds === undefined) metrics.storeFailuresTotal.inc({ call });
+        else metrics.storeCallSeconds.observe({ call }, seconds);
+      },
+    );
     this.#steps.push({ name: 'store', close: () => store.close() });
     const storeState = (available: boolean) => metrics.storeAvailable.set(available ? 1 : 0);
     storeState(store.available);
     store.onAvailability(storeState);
+
+    const engine = await (parts.startEngine ?? startEngine)(config, this.#log, metrics, openQuota);
+    this.#engine = engine;
+    this.#steps.push({ name: 'engine', close: () => engine.close() });
 
     const keeper = new LeaseKeeper({ leases, metrics, ttlMs: config.leaseMs, log: this.#log });
     this.#steps.push({ name: 'leases', close: () => keeper.close() });

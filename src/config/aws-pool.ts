@@ -13,6 +13,10 @@ export interface AwsPoolEntry {
   readonly priority: number;
   /** Share of the streams among the entries of one priority. */
   readonly weight: number;
+  /** Streams at a time that the account grants in the region; default: the setting for all entries. */
+  readonly streams?: number | undefined;
+  /** Starts in a second; the same. */
+  readonly startsPerSecond?: number | undefined;
 }
 
 /** Each entry is a label of metrics and holds connections of its own. */
@@ -41,8 +45,16 @@ const ENTRY = z
       .optional(),
     priority: z.number().int().min(0).max(1000).default(1),
     weight: z.number().int().min(1).max(1000).default(1),
+    streams: z.number().int().min(1).max(1_000_000).optional(),
+    starts_per_second: z.number().int().min(1).max(1_000_000).optional(),
   })
-  .transform(({ role_arn, ...rest }): AwsPoolEntry => ({ ...rest, roleArn: role_arn }));
+  .transform(
+    ({ role_arn, starts_per_second, ...rest }): AwsPoolEntry => ({
+      ...rest,
+      roleArn: role_arn,
+      startsPerSecond: starts_per_second,
+    }),
+  );
 
 const POOL = z
   .array(ENTRY)

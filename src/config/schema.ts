@@ -4,6 +4,7 @@ import { awsPool, httpUrl } from './aws-pool.ts';
 import { CLIENT_SETTINGS } from './client-settings.ts';
 import { COST_SETTINGS } from './cost-settings.ts';
 import { LIMIT_SETTINGS } from './limit-settings.ts';
+import { QUOTA_SETTINGS } from './quota-settings.ts';
 import { REDIS_SETTINGS } from './redis-settings.ts';
 import { decimal, host, integer, oneOf, type Setting, setting, text } from './setting.ts';
 
@@ -133,7 +134,7 @@ export const SETTINGS = {
     schema: awsPool,
     default: undefined,
     defaultText: 'AWS_REGION and GATEWAY_AWS_ENDPOINT',
-    help: 'Several regions or accounts: a JSON array of `{"name", "region", "endpoint"?, "role_arn"?, "priority"?, "weight"?}`.',
+    help: 'Several regions or accounts: a JSON array of `{"name", "region", "endpoint"?, "role_arn"?, "priority"?, "weight"?, "streams"?, "starts_per_second"?}`.',
   }),
   awsMaxStreamMs: setting<number>({
     variable: 'GATEWAY_AWS_MAX_STREAM_MS',
@@ -148,6 +149,7 @@ export const SETTINGS = {
     default: 'fast',
     help: 'Who makes the frames of the AWS SDK: `fast` is our own code, about 2.5 times cheaper, `stock` the SDK itself.',
   }),
+  ...QUOTA_SETTINGS,
   startTimeoutMs: setting<number>({
     variable: 'GATEWAY_START_TIMEOUT_MS',
     schema: integer(100, 120_000),

@@ -1,3 +1,4 @@
+import type { Applicant } from '../limits/applicant.ts';
 import type { RequestFeature, StartRequest } from '../protocol/start-request.ts';
 
 /**
@@ -45,6 +46,8 @@ export interface EngineStreamOptions extends StartRequest {
    * the session's place was not given up when its stream broke.
    */
   readonly continuation: boolean;
+  /** Whose stream it is. An engine whose streams are counted lets it wait in a line; others have no use for it. */
+  readonly applicant?: Applicant | undefined;
 }
 
 /** One word or punctuation mark of a result. */
@@ -125,7 +128,8 @@ export interface EngineStream {
 export interface Engine {
   readonly capabilities: EngineCapabilities;
   /**
-   * Opens a stream. An aborted `signal` makes the call reject and leaves nothing behind.
+   * Opens a stream. An aborted `signal` makes the call reject and leaves nothing behind. While its applicant is told that
+   * it is queued, nothing has been asked of the engine yet.
    * @throws GatewayError `bad_request` for a feature that it has not, `unsupported_language`, `unsupported_encoding`,
    *   `quota_exhausted`, `engine_unavailable` or `engine_rejected`
    */

@@ -1,16 +1,26 @@
 import { type AwsPoolEntry, isAwsRegion, parseAwsPool } from '../config/aws-pool.ts';
 import { type Config, SETTINGS } from '../config/schema.ts';
 import { GatewayError } from '../errors.ts';
+import { Admission } from '../limits/admission.ts';
 import type { Logger } from '../log.ts';
 import type { EngineMetrics } from '../metrics/metrics.ts';
 import { BYTES_PER_SAMPLE, SAMPLE_RATE } from '../protocol/audio.ts';
 import { readSpeechSample } from '../speech-sample.ts';
+import type { QuotaLedger, QuotaRules } from '../store/quota.ts';
 import type { Engine } from './engine.ts';
 import { LocalEngine } from './local/local-engine.ts';
 import { repeatingScript, ScriptedEngine } from './scripted/scripted-engine.ts';
 
 /** Five seconds: two of the three utterances, long enough to measure and short enough for a quick start. */
 const CALIBRATION_BYTES = 5 * SAMPLE_RATE * BYTES_PER_SAMPLE;
+
+type OpenQuota = (rules: QuotaRules) => QuotaLedger;
+
+/**
+ * Milliseconds. A worker asks five times a second for those who wait. A start is known to have arrived, or not, long before
+ * it is forgotten. A tenant with ten streams waits half a minute longer than one with none, and then no more.
+ */
+const QUOTA_TIMES = { startMs: 15_000, blockMs: 1_000, patienceMs: 3_000 };
 
 /**
  * Whether all workers of a gateway use one engine together: one that loads this machine, of which there is only one.
@@ -28,16 +38,22 @@ export function isSharedByWorkers({ engine }: Pick<Config, 'engine'>): boolean {
 
 /**
  * Starts the engine that the configuration names.
+ * @param openQuota the ledger of what the accounts of an engine grant; without it nobody waits, and AWS refuses
  * @throws GatewayError with a message for the operator when it cannot be started
  */
-export async function startEngine(config: Config, log: Logger, metrics: EngineMetrics): Promise<Engine> {
+export async function startEngine(
+  config: Config,
+  log: Logger,
+  metrics: EngineMetrics,
+  openQuota?: OpenQuota,
+): Promise<Engine> {
   switch (config.engine) {
     case 'local':
       return startLocal(config, log, metrics);
     case 'scripted':
       return new ScriptedEngine({ script: () => ({ steps: repeatingScript() }) });
     case 'aws':
-      return startAws(config, log, metrics);
+      return startAws(config, log, metrics, openQuota);
   }
 }
 
@@ -62,8 +78,14 @@ async function startLocal(config: Config, log: Logger, metrics: EngineMetrics): 
   });
 }
 
-async function startAws(config: Config, log: Logger, metrics: EngineMetrics): Promise<Engine> {
+async function startAws(
+  config: Config,
+  log: Logger,
+  metrics: EngineMetrics,
+  openQuota: OpenQuota | undefined,
+): Promise<Engine> {
   const pool = awsPoolOf(config);
+  const admission = openQuota && (await openAdmission(pool, config, log, metrics, openQuota));
   // Loaded here, because the SDK takes its time and memory, and the other engines need none of it.
   const { AwsEngine } = await import('./aws/aws-engine.ts');
   const states = { closed: 0, half_open: 1, open: 2 };
@@ -73,11 +95,45 @@ async function startAws(config: Config, log: Logger, metrics: EngineMetrics): Pr
     openTimeoutMs: config.startTimeoutMs,
     framePath: config.awsFramePath,
     log,
+    admission,
     observer: {
       circuitChanged: (entry, state) => metrics.awsPoolState.set({ entry }, states[state]),
       streamOpened: (entry, outcome) => metrics.awsOpensTotal.inc({ entry, outcome }),
     },
   });
+}
+
+async function openAdmission(
+  pool: readonly AwsPoolEntry[],
+  config: Config,
+  log: Logger,
+  metrics: EngineMetrics,
+  openQuota: OpenQuota,
+): Promise<Admission> {
+  const entries = pool.map(({ name, startsPerSecond = config.awsStartsPerSecond, streams = config.awsStreams }) => ({
+    name,
+    streams,
+    // The last stream of an account is for whoever comes, or nobody could begin.
+    reserve: config.awsReserve === 0 ? 0 : Math.min(streams - 1, Math.ceil(streams * config.awsReserve)),
+    startsPerSecond,
+  }));
+  for (const { name, streams } of entries) metrics.awsQuotaStreams.set({ entry: name }, streams);
+  const { leaseMs, lingerMs, queueLength, queueTimeoutMs } = config;
+  const admission = new Admission({
+    ledger: openQuota({ ...QUOTA_TIMES, entries, leaseMs, lineLength: queueLength }),
+    limits: { entries, leaseMs, queueTimeoutMs, keepMs: lingerMs },
+    log,
+    observer: {
+      quotaUsed: ({ held }) => {
+        for (const { name } of entries) metrics.awsSlotsHeld.set({ entry: name }, held.get(name) ?? 0);
+      },
+      waiting: (sessions) => metrics.queueSessions.set(sessions),
+      granted: (waitedMs) => metrics.queueWaitSeconds.observe(waitedMs / 1000),
+      refused: (reason) => metrics.queueRefusalsTotal.inc({ reason }),
+    },
+  });
+  await admission.open();
+  return admission;
 }
 
 /**

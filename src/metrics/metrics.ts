@@ -1,6 +1,7 @@
 import { collectDefaultMetrics, Registry } from 'prom-client';
 import { ERROR_CODES, type ErrorCode } from '../protocol/error-codes.ts';
 import { declaringIn, PREFIX } from './declaring.ts';
+import { createQuotaMetrics } from './quota-metrics.ts';
 import { createServerMetrics } from './server-metrics.ts';
 
 /** Seconds. From a fast partial to the slowest final that an engine is known for. */
@@ -25,6 +26,7 @@ export function createEngineMetrics(registry: Registry) {
       'max',
     ),
     awsOpensTotal: counter('aws_opens_total', 'Attempts to open a stream in an AWS pool entry.', ['entry', 'outcome']),
+    ...createQuotaMetrics(registry),
   };
 }
 

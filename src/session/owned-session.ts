@@ -7,17 +7,17 @@ import { Journal } from '../resume/journal.ts';
 import type { SessionSecrets } from '../resume/tokens.ts';
 import { isSameHash } from '../same-hash.ts';
 import type { Claim, ClaimedSession, ClaimRequest, SessionStop, Update, Watermark } from '../store/store.ts';
+import { LineMember } from './line-member.ts';
 import { Lingering } from './lingering.ts';
 import { LostClaim } from './lost-claim.ts';
 import type { Durability, OwnedSessionOptions } from './ownership.ts';
-import { originOf } from './resume-rules.ts';
+import { continuesAs, originOf } from './resume-rules.ts';
 import { Session } from './session.ts';
 import type { SessionEnd, StopReason } from './session-options.ts';
 import { SessionOutput } from './session-output.ts';
 import type { EntryBody, SessionView } from './session-view.ts';
+import { untilQuiet } from './until-quiet.ts';
 
-/** How often a session that is to end is asked whether its client is silent, in milliseconds. */
-const QUIET_CHECK_MS = 20;
 /** How long a session that is given up waits for its last entries to be committed, in milliseconds. */
 const LAST_COMMIT_MS = 300;
 
@@ -41,6 +41,7 @@ export class OwnedSession {
   #failure: GatewayError | undefined;
   /** The session goes on elsewhere: its end here is not its end. */
   #handingOver = false;
+  readonly #line: LineMember;
   readonly #lingering: Lingering;
 
   constructor(options: OwnedSessionOptions, view: SessionView) {
@@ -54,29 +55,29 @@ export class OwnedSession {
     this.#chunks = new ChunkOrder(durability?.next ?? { chunk: 1, offset: 0 });
     if (durability !== undefined) this.#journal = this.#openJournal(durability);
     this.#lingering = new Lingering(limits.lingerMs, limits.resumeWindowMs, {
-      onLingered: () => this.park(),
+      onLingered: () => {
+        this.#line.leftAlone();
+        this.park();
+      },
       onExpired: () => {
         log.info('nobody came for the session in time');
         this.#forget('expired');
       },
     });
+    this.#line = new LineMember(options, (place) => this.#output.queued(place));
     this.#session = new Session({
       id,
       request,
       engine,
+      applicant: this.#line,
       from: claimed && originOf(claimed, this.#chunks.next),
       clientKeepsAudio: durability?.acks,
       limits,
       metrics,
       log,
       sink: {
-        started: () => {
-          this.#hasStarted = true;
-          // A client that resumed has been told by that.
-          if (claimed !== undefined) return;
-          metrics.sessionsStartedTotal.inc({ protocol: durability === undefined ? '1' : '2' });
-          this.#output.view?.started(this.epoch, durability?.secrets);
-        },
+        started: () => this.#started(),
+        queued: (place) => this.#line.queued(place),
         result: (result) => {
           if (result.isPartial) this.#output.partial(result);
           else this.#append(result.startSample, result.endSample, { kind: 'final', result });
@@ -195,10 +196,7 @@ export class OwnedSession {
    * @returns once it is gone, with its last finals given
    */
   async stopForDrain(withinMs: number): Promise<void> {
-    const until = performance.now() + withinMs;
-    while (!this.#isGone && !this.#session.isQuiet && performance.now() < until) {
-      await Promise.race([this.gone, delay(QUIET_CHECK_MS, undefined, { ref: false })]);
-    }
+    await untilQuiet(this.#session, withinMs);
     if (!this.stopping) this.stop('draining');
     await this.gone;
   }
@@ -209,6 +207,7 @@ export class OwnedSession {
    */
   async handOver(): Promise<void> {
     this.#handingOver = true;
+    this.#line.move();
     this.#session.stop('draining');
     await Promise.race([this.#session.ended.then(() => this.#journal?.drained()), this.gone]);
     this.#leave('handed_over');
@@ -231,12 +230,11 @@ export class OwnedSession {
   detach(view: SessionView): void {
     if (this.#output.view !== view) return;
     this.#output.detach();
-    if (this.#journal === undefined) {
-      this.#session.abort();
-      return;
+    if (this.#journal === undefined) this.#session.abort();
+    else {
+      this.#options.log.info('session waits for its client');
+      this.#lingering.begin();
     }
-    this.#options.log.info('session waits for its client');
-    this.#lingering.begin();
   }
 
   /** Whether a client that presents these may have the session. */
@@ -247,14 +245,7 @@ export class OwnedSession {
 
   /** Whether the session that a claim found is this one as it is here, so that its engine stream can go on. */
   isContinuedBy(claimed: ClaimedSession): boolean {
-    const journal = this.#journal;
-    return (
-      !this.#isGone &&
-      journal !== undefined &&
-      claimed.stopped === undefined &&
-      claimed.claim.epoch === journal.claim.epoch + 1 &&
-      claimed.head <= journal.lastSeq
-    );
+    return !this.#isGone && this.#journal !== undefined && continuesAs(this.#journal, claimed);
   }
 
   /**
@@ -272,6 +263,7 @@ export class OwnedSession {
     this.#output.attach(view);
     this.#journal?.adopt(claim, head, lastSeq);
     this.#output.acknowledge();
+    this.#line.attached();
   }
 
   /** A claim for the client that was attached had no answer. */
@@ -326,6 +318,16 @@ export class OwnedSession {
       record: () => this.#output.view && this.#record(),
       reclaim: () => this.#lostClaim.repeat(store, this.#journal?.lastSeq ?? 0),
     });
+  }
+
+  #started(): void {
+    const { durability, metrics } = this.#options;
+    const isFirst = !this.#hasStarted;
+    const hasWaited = this.#line.served();
+    this.#hasStarted = true;
+    if (isFirst) metrics.sessionsStartedTotal.inc({ protocol: durability === undefined ? '1' : '2' });
+    // A client that resumed has been told by that, unless it was told to wait since.
+    if (isFirst || hasWaited) this.#output.view?.started(this.epoch, durability?.secrets);
   }
 
   #record() {
@@ -387,6 +389,7 @@ export class OwnedSession {
   #leave(reason: Parameters<OwnedSessionOptions['onGone']>[0]): void {
     if (this.#isGone) return;
     this.#isGone = true;
+    if (reason === 'taken_over' || reason === 'handed_over') this.#line.move();
     this.#lingering.end();
     this.#output.detach();
     this.#journal?.close();

@@ -36,6 +36,8 @@ export interface Durability {
 export interface OwnedSessionOptions {
   readonly id: string;
   readonly request: StartRequest;
+  /** Who pays. */
+  readonly tenant: string;
   readonly engine: Engine;
   readonly limits: OwnershipLimits;
   readonly metrics: Metrics;

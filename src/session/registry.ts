@@ -88,7 +88,7 @@ export class SessionRegistry {
     if (terms === undefined) {
       const id = randomUUID();
       const seat = this.#options.places.seat(principal, id);
-      const session = this.#add(id, request, undefined, seat, log, makeView(id, request));
+      const session = this.#add(id, request, undefined, principal, seat, log, makeView(id, request));
       session.run(seat.take());
       return session;
     }
@@ -101,7 +101,7 @@ export class SessionRegistry {
     const next = { chunk: 1, offset: 0 };
     const durability = { store: this.#options.store, secrets, record, attempt: 0, claim, acks, next };
     const seat = this.#seatOf(principal, id);
-    const session = this.#add(id, request, durability, seat, log, makeView(id, request));
+    const session = this.#add(id, request, durability, principal, seat, log, makeView(id, request));
     session.run(this.#admit({ ...record, sessionId: id, claimId: claim.claimId, channels: request.channels }, seat));
     return session;
   }
@@ -198,6 +198,7 @@ export class SessionRegistry {
     id: string,
     request: StartRequest,
     durability: Durability | undefined,
+    { tenant }: Principal,
     seat: Seat,
     log: Logger,
     view: SessionView,
@@ -207,6 +208,7 @@ export class SessionRegistry {
       {
         id,
         request,
+        tenant,
         engine,
         limits,
         metrics,
@@ -331,7 +333,7 @@ export class SessionRegistry {
       next,
     };
     const seat = this.#seatOf(principal, sessionId);
-    const session = this.#add(sessionId, stored.request, durability, seat, log, view);
+    const session = this.#add(sessionId, stored.request, durability, principal, seat, log, view);
     seat.keep();
     const from = Math.max(claimed.watermark.offset, ...claimed.ends);
     if (from < next.offset) session.reportMissing(from, next.offset);

@@ -3,7 +3,7 @@ import type { ResumeRequest } from '../protocol/resume-request.ts';
 import type { StartRequest } from '../protocol/start-request.ts';
 import type { ChunkPosition } from '../resume/chunk-order.ts';
 import type { SessionSecrets } from '../resume/tokens.ts';
-import { type ClaimedSession, StoreUnavailableError } from '../store/store.ts';
+import { type Claim, type ClaimedSession, StoreUnavailableError } from '../store/store.ts';
 import type { SessionOrigin } from './session-options.ts';
 
 /** Suggested to clients that the store's absence refuses. */
@@ -34,6 +34,14 @@ export function originOf(claimed: ClaimedSession, next: ChunkPosition): SessionO
     ends: claimed.ends,
     finals: claimed.head,
   };
+}
+
+/** Whether the session that a claim found is as its journal here has it, so that its engine stream can go on. */
+export function continuesAs(
+  { claim, lastSeq }: { readonly claim: Claim; readonly lastSeq: number },
+  claimed: ClaimedSession,
+): boolean {
+  return claimed.stopped === undefined && claimed.claim.epoch === claim.epoch + 1 && claimed.head <= lastSeq;
 }
 
 export function forbidden(): GatewayError {

@@ -1,5 +1,6 @@
 import type { Engine } from '../engines/engine.ts';
 import type { GatewayError } from '../errors.ts';
+import type { Applicant, LinePlace } from '../limits/applicant.ts';
 import type { Logger } from '../log.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import type { StartRequest } from '../protocol/start-request.ts';
@@ -8,8 +9,10 @@ import type { PlacedResult } from './timeline.ts';
 
 /** Where results go. Called in order, never after `ended`; none of the methods may throw. */
 interface SessionSink {
-  /** The first engine stream is open. */
+  /** The first engine stream is open, or another one for which the session was queued. */
   started(): void;
+  /** The session waits in the line for an engine stream; undefined when it waits no longer. */
+  queued(place: LinePlace | undefined): void;
   result(result: PlacedResult): void;
   /** Audio was lost. Positions are samples of the session. */
   gap(gap: SessionGap): void;
@@ -57,10 +60,15 @@ export interface SessionOrigin {
   readonly finals: number;
 }
 
+/** What a session is in the line for engine streams. */
+export type SessionApplicant = Omit<Applicant, 'over' | 'queued'>;
+
 export interface SessionOptions {
   readonly id: string;
   readonly request: StartRequest;
   readonly engine: Engine;
+  /** Who it is in the line for engine streams; by default somebody who is always there. */
+  readonly applicant?: SessionApplicant | undefined;
   /** Where a session goes on that another worker had; the beginning by default. */
   readonly from?: SessionOrigin | undefined;
   /** The client keeps audio until it is acknowledged: what this session fails to transcribe is not lost yet. */

@@ -1,5 +1,6 @@
 import type { GatewayError } from '../errors.ts';
 import { failpoint } from '../failpoints.ts';
+import type { LinePlace } from '../limits/applicant.ts';
 import type { Numbered } from '../resume/entries.ts';
 import type { Journal } from '../resume/journal.ts';
 import { sealPartial } from '../resume/partial-cipher.ts';
@@ -47,6 +48,12 @@ export class SessionOutput {
   /** From now on nobody is told but viewers. */
   detach(): void {
     this.#view = undefined;
+  }
+
+  /** The session waits for an engine stream; the client of one that cannot be resumed hears nothing of it. */
+  queued(place: LinePlace): void {
+    const secrets = this.#options.durability?.secrets;
+    if (secrets !== undefined) this.#view?.queued(place, this.#epoch, secrets);
   }
 
   partial(result: PlacedResult): void {

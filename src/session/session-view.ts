@@ -1,4 +1,5 @@
 import type { GatewayError } from '../errors.ts';
+import type { LinePlace } from '../limits/applicant.ts';
 import type { ChunkPosition } from '../resume/chunk-order.ts';
 import type { SessionSecrets } from '../resume/tokens.ts';
 import type { SessionStop, Watermark } from '../store/store.ts';
@@ -29,7 +30,9 @@ export interface StopNote extends SessionStop {
  * `takenOver` nothing follows.
  */
 export interface SessionView {
-  /** The first engine stream is open. `secrets` are for the client alone; undefined where it cannot resume. */
+  /** The session waits for an engine stream, or its place in the line has changed. `started` follows. */
+  queued(place: LinePlace, epoch: number, secrets: SessionSecrets): void;
+  /** The first engine stream is open, or one that the client was told to wait for. `secrets` are for the client alone; undefined where it cannot resume. */
   started(epoch: number, secrets: SessionSecrets | undefined): void;
   /** @param afterSeq number of the last entry before it, where there is a journal */
   partial(result: PlacedResult, epoch: number, afterSeq: number | undefined): void;

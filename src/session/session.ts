@@ -1,5 +1,6 @@
 import type { EngineStream } from '../engines/engine.ts';
 import { drainingError, GatewayError, toGatewayError } from '../errors.ts';
+import type { LinePlace } from '../limits/applicant.ts';
 import { type AudioFormat, BYTES_PER_SAMPLE, msToSamples, samplesToMs } from '../protocol/audio.ts';
 import { AudioBuffer } from './audio-buffer.ts';
 import { coverAllButPreRoll } from './coverage.ts';
@@ -16,6 +17,9 @@ const MAX_STALLS_WHILE_STOPPING = 2;
 const MAX_STALL_FACTOR = 8;
 /** Share of the engine's own limit after which a stream without audio is parked. */
 const PARK_BEFORE_LIMIT = 0.8;
+
+/** The applicant of a session of which nobody says more. */
+const ANYBODY = { tenant: '', isResumable: false, isAttended: () => true, moves: () => false };
 
 /** How a stream ended. */
 interface Served extends StreamEnd {
@@ -59,6 +63,12 @@ export class Session {
   #wake = Promise.withResolvers<void>();
   /** Resolved when the backlog has sunk to half of its bound. */
   #room: PromiseWithResolvers<void> | undefined;
+  /** It waits in the line for a stream, or has waited for the one that opens. */
+  #isQueued = false;
+  #wasQueued = false;
+  /** Since when a session that stops waits in the line, in milliseconds of the monotonic clock, and what ends that. */
+  #stoppedAt: number | undefined;
+  #lineTimer: NodeJS.Timeout | undefined;
 
   constructor(options: SessionOptions) {
     const { id, engine, from, limits, log, metrics, request } = options;
@@ -72,7 +82,9 @@ export class Session {
     this.#timeline = new Timeline(from?.position, from?.ends);
     this.#finals = from?.finals ?? 0;
     this.#backlogLimit = msToSamples(limits.backlogMs, request.sampleRate);
-    this.#opener = new StreamOpener({ engine, request, limits, metrics, log, signal: this.#aborted.signal });
+    const queued = (place: LinePlace | undefined) => this.#queued(place);
+    const applicant = { ...(options.applicant ?? { ...ANYBODY, id }), queued };
+    this.#opener = new StreamOpener({ engine, request, applicant, limits, metrics, log, signal: this.#aborted.signal });
     const ended = Promise.withResolvers<SessionEnd>();
     this.ended = ended.promise;
     this.#resolveEnded = ended.resolve;
@@ -132,6 +144,7 @@ export class Session {
       this.#aborted.signal.throwIfAborted();
       // A session that goes on was admitted before, and is owed the patience of one whose stream broke.
       let stream = await (from === undefined ? this.#opener.first() : this.#opener.next({ progressed: true }));
+      this.#wasQueued = false;
       this.#moveTo('live');
       sink.started();
       for (;;) {
@@ -140,11 +153,13 @@ export class Session {
         this.#moveTo('reopening');
         stream = await this.#opener.next(last);
         this.#moveTo('live');
+        if (this.#wasQueued) sink.started();
+        this.#wasQueued = false;
         this.#rewind();
       }
       this.#end({ reason: this.#stopReason ?? 'client_stop' });
     } catch (error) {
-      if (this.#gaveUp && this.#state !== 'starting') this.#end({ reason: this.#stopReason ?? 'draining' });
+      if (this.#gaveUp && this.#owesAnEnd) this.#end({ reason: this.#stopReason ?? 'draining' });
       else if (this.#gaveUp) this.#fail(drainingError());
       else if (this.#aborted.signal.aborted) this.#end({ reason: 'disconnected' });
       else this.#fail(toGatewayError(error));
@@ -190,6 +205,7 @@ export class Session {
     this.#stopReason = reason;
     this.#run?.stop();
     this.#wakeUp();
+    this.#boundWait();
   }
 
   /** Drops everything at once: the client is gone. */
@@ -305,12 +321,36 @@ export class Session {
 
   /** Reports the audio that no engine will hear any more, unless it is silence. */
   #reportLoss(): void {
-    // Audio that arrived before the first stream opened was never acknowledged by a start; there is nothing to report.
-    if (this.#state === 'starting') return;
     const { head, watermark } = this.#buffer;
-    if (watermark < head && !this.#buffer.isSilentBetween(watermark, head)) {
-      this.#reportGap(watermark, head, 'engine_failed');
-    }
+    if (this.#owesAnEnd && this.#owesWords) this.#reportGap(watermark, head, 'engine_failed');
+  }
+
+  /** There is audio that is not silent and has no finals. */
+  get #owesWords(): boolean {
+    const { head, watermark } = this.#buffer;
+    return watermark < head && !this.#buffer.isSilentBetween(watermark, head);
+  }
+
+  /** Audio that came before the first stream opened was never acknowledged by a start, unless the client stopped it. */
+  get #owesAnEnd(): boolean {
+    return this.#state !== 'starting' || (this.#stopReason !== undefined && this.#stopReason !== 'draining');
+  }
+
+  #queued(place: LinePlace | undefined): void {
+    this.#isQueued = place !== undefined;
+    this.#wasQueued ||= this.#isQueued;
+    this.#options.sink.queued(place);
+    this.#boundWait();
+  }
+
+  /** A session that stops waits in the line only if it owes words, and no longer than for those of an engine. */
+  #boundWait(): void {
+    clearTimeout(this.#lineTimer);
+    if (!this.#isQueued || !this.stopping) return;
+    const { flushTimeoutMs } = this.#options.limits;
+    this.#stoppedAt ??= performance.now();
+    const leftMs = this.#owesWords ? flushTimeoutMs - (performance.now() - this.#stoppedAt) : 0;
+    this.#lineTimer = setTimeout(() => this.giveUp(), leftMs);
   }
 
   #reportGap(fromSample: number, toSample: number, reason: GapReason): void {
@@ -328,6 +368,9 @@ export class Session {
 
   #end(end: Pick<SessionEnd, 'reason' | 'error'>): void {
     this.#moveTo('ended');
+    // What an engine keeps for the next stream is given back.
+    this.#aborted.abort();
+    clearTimeout(this.#lineTimer);
     this.#room?.resolve();
     const summary: SessionEnd = { ...end, samples: this.#buffer.head, finals: this.#finals };
     this.#options.sink.ended(summary);

@@ -2,9 +2,11 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { backoffMs } from '../backoff.ts';
 import type { Engine, EngineStream } from '../engines/engine.ts';
 import { GatewayError, toGatewayError } from '../errors.ts';
+import { type Applicant, type LinePlace, NoStreamError } from '../limits/applicant.ts';
 import type { Logger } from '../log.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import type { StartRequest } from '../protocol/start-request.ts';
+import { StartTimeout } from './start-timeout.ts';
 import type { StreamOutcome } from './stream-run.ts';
 
 /** Waits between attempts, in milliseconds. */
@@ -21,6 +23,8 @@ const BREAKS_WITH_WHOLE_BUDGET = 3;
 interface StreamOpenerOptions {
   readonly engine: Engine;
   readonly request: StartRequest;
+  /** Whose streams they are, and who hears when one has to be waited for. */
+  readonly applicant: Omit<Applicant, 'over'>;
   readonly limits: { readonly startTimeoutMs: number; readonly recoveryTimeoutMs: number };
   readonly metrics: Metrics;
   readonly log: Logger;
@@ -39,7 +43,7 @@ export interface StreamEnd {
 /**
  * Opens the engine streams of one session: the first with a plain time limit, each following one with backoff, jitter
  * and a time budget. The budget is filled again by a healthy stream: one that ended in good order, made progress or
- * lived for long.
+ * lived for long. Neither runs while the session waits in the line for a stream.
  */
 export class StreamOpener {
   readonly #options: StreamOpenerOptions;
@@ -47,6 +51,9 @@ export class StreamOpener {
   #breaksInARow = 0;
   /** Time without a healthy stream before this break, in milliseconds. */
   #spentMs = 0;
+  /** Spent in lines so far, in milliseconds, and since when in the present one. */
+  #waitedMs = 0;
+  #waitsSince: number | undefined;
 
   constructor(options: StreamOpenerOptions) {
     this.#options = options;
@@ -71,13 +78,13 @@ export class StreamOpener {
       this.#spentMs += livedMs;
     }
     if (last.error !== undefined) this.#breaksInARow++;
-    const begin = performance.now();
+    const begin = this.#now();
     const spentMs = this.#breaksInARow <= BREAKS_WITH_WHOLE_BUDGET ? 0 : this.#spentMs;
     let failure = last.error;
     try {
       for (let attempt = 0; ; attempt++) {
         if (failure !== undefined) {
-          const leftMs = limits.recoveryTimeoutMs - spentMs - (performance.now() - begin);
+          const leftMs = limits.recoveryTimeoutMs - spentMs - (this.#now() - begin);
           if (!failure.retryable || leftMs <= 0) throw failure;
           const pause = Math.max(backoffMs(this.#breaksInARow + attempt - 1, BACKOFF), failure.retryAfterMs ?? 0);
           await delay(Math.min(pause, leftMs), undefined, { signal });
@@ -86,11 +93,12 @@ export class StreamOpener {
           return await this.#open(true);
         } catch (error) {
           signal.throwIfAborted();
+          if (error instanceof NoStreamError) throw error;
           failure = toGatewayError(error);
         }
       }
     } finally {
-      this.#spentMs += performance.now() - begin;
+      this.#spentMs += this.#now() - begin;
     }
   }
 
@@ -110,10 +118,10 @@ export class StreamOpener {
   async #open(continuation: boolean): Promise<EngineStream> {
     const { engine, limits, metrics, request, signal } = this.#options;
     const name = engine.capabilities.name;
-    const timeout = AbortSignal.timeout(limits.startTimeoutMs);
+    const timeout = new StartTimeout(limits.startTimeoutMs);
     try {
-      const options = { ...request, continuation };
-      const stream = await engine.open(options, AbortSignal.any([signal, timeout]));
+      const options = { ...request, continuation, applicant: this.#applicant(timeout) };
+      const stream = await engine.open(options, AbortSignal.any([signal, timeout.signal]));
       if (signal.aborted) stream.abort();
       signal.throwIfAborted();
       this.#openedAt = performance.now();
@@ -121,12 +129,35 @@ export class StreamOpener {
       metrics.engineStreams.inc({ engine: name });
       return stream;
     } catch (error) {
-      const failure = timeout.aborted
+      const failure = timeout.signal.aborted
         ? new GatewayError('engine_unavailable', 'The speech engine did not open a stream in time.', { cause: error })
         : toGatewayError(error);
       // A client that left while the stream opened says nothing about the engine.
       metrics.engineOpensTotal.inc({ engine: name, outcome: signal.aborted ? 'aborted' : failure.code });
       throw failure;
+    } finally {
+      timeout.stop();
     }
+  }
+
+  #applicant(timeout: StartTimeout): Applicant {
+    const { applicant, signal } = this.#options;
+    const queued = (place: LinePlace | undefined) => {
+      if (place === undefined) timeout.restart();
+      else timeout.stop();
+      this.#countWait(place !== undefined);
+      applicant.queued(place);
+    };
+    return { ...applicant, over: signal, queued };
+  }
+
+  #countWait(waits: boolean): void {
+    if (this.#waitsSince !== undefined) this.#waitedMs += performance.now() - this.#waitsSince;
+    this.#waitsSince = waits ? performance.now() : undefined;
+  }
+
+  /** A clock in milliseconds that stands still while the session is in a line. */
+  #now(): number {
+    return (this.#waitsSince ?? performance.now()) - this.#waitedMs;
   }
 }

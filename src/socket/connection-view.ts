@@ -1,5 +1,6 @@
 import type { Socket } from 'socket.io';
 import { GatewayError } from '../errors.ts';
+import type { LinePlace } from '../limits/applicant.ts';
 import type { Logger } from '../log.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import { samplesToMs } from '../protocol/audio.ts';
@@ -37,6 +38,11 @@ export class ConnectionView implements SessionView {
   /** The connection has another view of the session now: what is still said here is for nobody. */
   mute(): void {
     this.#muted = true;
+  }
+
+  queued(place: LinePlace, epoch: number, secrets: SessionSecrets): void {
+    const { facts, presenter, socket } = this.#options;
+    if (!this.#muted) socket.emit('transcription_queued', presenter.queued(facts, place, epoch, secrets));
   }
 
   started(epoch: number, secrets: SessionSecrets | undefined): void {

@@ -1,5 +1,6 @@
 import type { EngineEntity, EngineItem, LanguageScore } from '../engines/engine.ts';
 import type { GatewayError } from '../errors.ts';
+import type { LinePlace } from '../limits/applicant.ts';
 import { MAX_CHUNK_BYTES, samplesToMs } from '../protocol/audio.ts';
 import type {
   AudioAckEvent,
@@ -8,6 +9,7 @@ import type {
   ErrorEvent,
   GapEvent,
   ProtocolVersion,
+  QueuedEvent,
   ResultEntity,
   ResultEvent,
   ResultItem,
@@ -85,6 +87,22 @@ export class Presenter {
       session_id: facts.sessionId,
       engine: facts.engine,
       ...(secrets && { epoch, resume_token: secrets.resumeToken, watch_token: secrets.watchToken }),
+    };
+  }
+
+  /** Version 1 has no word for it: its client hears nothing until the session starts. */
+  queued(
+    { sessionId }: SessionFacts,
+    { etaMs, position }: LinePlace,
+    epoch: number,
+    { resumeToken }: SessionSecrets,
+  ): QueuedEvent {
+    return {
+      position,
+      ...(etaMs !== undefined && { eta_ms: etaMs }),
+      session_id: sessionId,
+      resume_token: resumeToken,
+      epoch,
     };
   }
 

@@ -4,7 +4,9 @@ import type { Leases } from './leases.ts';
 import { MemoryRate, RedisRate } from './limiter-rate.ts';
 import { MemoryStore } from './memory.ts';
 import { MemoryLeases } from './memory-leases.ts';
+import { MemoryQuota } from './memory-quota.ts';
 import type { PubSub } from './pub-sub.ts';
+import type { QuotaLedger, QuotaRules } from './quota.ts';
 import type { MakeRate } from './rates.ts';
 import type { CallObserver } from './redis-link.ts';
 import { redisTargetOf } from './redis-target.ts';
@@ -20,6 +22,8 @@ export interface SharedState {
   readonly store: Store;
   readonly leases: Leases;
   readonly makeRate: MakeRate;
+  /** The ledger of the quotas of speech accounts. */
+  readonly openQuota: (rules: QuotaRules) => QuotaLedger;
 }
 
 /**
@@ -40,14 +44,16 @@ export async function openStore(
         store: new MemoryStore(bounds),
         leases: new MemoryLeases(),
         makeRate: (options) => new MemoryRate(options),
+        openQuota: (rules) => new MemoryQuota(rules),
       };
     case 'standalone':
     case 'sentinel':
     case 'cluster': {
       // Loaded here, because the client takes its time and memory, and a gateway without Redis needs none of it.
-      const [{ RedisStore }, { RedisLeases }, { RedisLink }] = await Promise.all([
+      const [{ RedisStore }, { RedisLeases }, { RedisQuota }, { RedisLink }] = await Promise.all([
         import('./redis.ts'),
         import('./redis-leases.ts'),
+        import('./redis-quota.ts'),
         import('./redis-link.ts'),
       ]);
       const link = RedisLink.open(target, config.redisTimeoutMs, log, onCall);
@@ -56,6 +62,7 @@ export async function openStore(
         store: new RedisStore(link, config.redisPrefix, bounds),
         leases: new RedisLeases(link, config.redisPrefix),
         makeRate: (options) => new RedisRate(link.client, config.redisPrefix, options),
+        openQuota: (rules) => new RedisQuota(link, config.redisPrefix, rules),
       };
     }
   }

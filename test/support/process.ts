@@ -98,7 +98,7 @@ export interface ServedGateway extends Running {
 /** What every gateway of the tests is told unless its test says otherwise: free ports of 127.0.0.1. */
 export const FREE_PORTS = { HOST: '127.0.0.1', PORT: '0', GATEWAY_ADMIN_HOST: '127.0.0.1', GATEWAY_ADMIN_PORT: '0' };
 
-/** What makes a gateway stream to an emulator of Amazon Transcribe, where that is. */
+/** What makes a gateway stream to an emulator of Amazon Transcribe, where that is. Nobody waits for a stream of it. */
 export function toEmulator(url: string) {
   return {
     GATEWAY_ENGINE: 'aws',
@@ -106,6 +106,8 @@ export function toEmulator(url: string) {
     AWS_REGION: 'us-east-1',
     AWS_ACCESS_KEY_ID: 'test',
     AWS_SECRET_ACCESS_KEY: 'test',
+    GATEWAY_AWS_STREAMS: '100000',
+    GATEWAY_AWS_STARTS_PER_SECOND: '100000',
   };
 }
 

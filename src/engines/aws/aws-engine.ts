@@ -2,6 +2,9 @@ import { randomUUID } from 'node:crypto';
 import type { TranscribeStreamingClient } from '@aws-sdk/client-transcribe-streaming';
 import type { AwsPoolEntry } from '../../config/aws-pool.ts';
 import { GatewayError } from '../../errors.ts';
+import type { Admission } from '../../limits/admission.ts';
+import { type Applicant, NoStreamError } from '../../limits/applicant.ts';
+import type { StreamSlot } from '../../limits/stream-slot.ts';
 import type { Logger } from '../../log.ts';
 import type { Engine, EngineCapabilities, EngineStream, EngineStreamOptions } from '../engine.ts';
 import { assertSupported } from '../supported.ts';
@@ -39,6 +42,8 @@ export interface AwsEngineOptions {
   readonly timeouts?: Partial<StreamTimeouts> | undefined;
   readonly log: Logger;
   readonly observer?: AwsEngineObserver | undefined;
+  /** Shares the streams of the accounts out among all workers; without it every stream is tried. Closed with the engine. */
+  readonly admission?: Admission | undefined;
 }
 
 interface Member extends AwsPoolEntry {
@@ -51,6 +56,7 @@ export class AwsEngine implements Engine {
   readonly #timeouts: StreamTimeouts;
   readonly #members: readonly Member[];
   readonly #pool: Pool<Member>;
+  readonly #admission: Admission | undefined;
   readonly #streams = new Set<AwsStream>();
   /** Entries that a stream was opened in: their credentials are configured. */
   readonly #proven = new Set<string>();
@@ -58,6 +64,7 @@ export class AwsEngine implements Engine {
 
   constructor(options: AwsEngineOptions) {
     const { framePath, log, maxStreamMs, observer } = options;
+    this.#admission = options.admission;
     this.capabilities = awsCapabilities(maxStreamMs);
     const startMs = Math.min(TIMEOUTS.startMs, (options.openTimeoutMs ?? Number.POSITIVE_INFINITY) / 2);
     this.#timeouts = { ...TIMEOUTS, startMs, ...options.timeouts };
@@ -84,16 +91,48 @@ export class AwsEngine implements Engine {
     signal.throwIfAborted();
     this.#assertOpen();
     assertSupported(this.capabilities, options);
-    return this.#pool.open((slot) => this.#openIn(slot, options, signal), signal);
+    if (this.#admission === undefined) {
+      return this.#pool.open((slot) => this.#openIn(slot, undefined, options, signal), signal);
+    }
+    return this.#openAdmitted(this.#admission, options, signal);
+  }
+
+  /** Has a slot of the quota in each entry that is tried. */
+  async #openAdmitted(admission: Admission, options: EngineStreamOptions, signal: AbortSignal): Promise<EngineStream> {
+    const { applicant = nobody(), continuation } = options;
+    let place: StreamSlot | undefined;
+    const choose = async (entries: readonly string[], failures: number) => {
+      place?.unused();
+      // Whoever has met a failure rather tries again soon, where it may have passed, than waits for another entry.
+      const mayWait = failures === 0;
+      try {
+        place = await admission.admit({ applicant, continuation, entries, mayWait }, signal);
+      } catch (error) {
+        if (mayWait || !(error instanceof NoStreamError)) throw error;
+        return undefined;
+      }
+      return place.entry;
+    };
+    try {
+      return await this.#pool.open((slot) => this.#openIn(slot, place, options, signal), signal, choose);
+    } finally {
+      place?.unused();
+    }
   }
 
   async close(): Promise<void> {
     this.#closed = true;
     for (const stream of this.#streams) stream.abort();
     for (const { client } of this.#members) client.destroy();
+    await this.#admission?.close();
   }
 
-  async #openIn(slot: PoolSlot<Member>, request: EngineStreamOptions, signal: AbortSignal): Promise<AwsStream> {
+  async #openIn(
+    slot: PoolSlot<Member>,
+    place: StreamSlot | undefined,
+    request: EngineStreamOptions,
+    signal: AbortSignal,
+  ): Promise<AwsStream> {
     this.#assertOpen();
     const { circuit, member } = slot;
     const stream = new AwsStream({
@@ -102,8 +141,9 @@ export class AwsEngine implements Engine {
       parameters: toCommandInput(request, randomUUID()),
       timeouts: this.#timeouts,
       onWords: () => circuit.heard(),
-      onClosed: (broken) => {
+      onClosed: (broken, isComplete) => {
         this.#streams.delete(stream);
+        place?.ended(isComplete);
         if (broken === undefined) return;
         broken.entry = member.name;
         circuit.broke(broken);
@@ -119,6 +159,7 @@ export class AwsEngine implements Engine {
         error instanceof AwsFailure && error.kind === 'credentials_missing' && this.#proven.has(member.name);
       throw isAway ? new AwsFailure('credentials_expired', error.cause) : error;
     }
+    place?.arrived();
     this.#proven.add(member.name);
     return stream;
   }
@@ -126,6 +167,19 @@ export class AwsEngine implements Engine {
   #assertOpen(): void {
     if (this.#closed) throw new GatewayError('engine_unavailable', 'The AWS engine is closed.', { retryable: false });
   }
+}
+
+/** Whoever opens a stream by itself: what it had is given back with the stream. */
+function nobody(): Applicant {
+  return {
+    id: randomUUID(),
+    tenant: '',
+    isResumable: false,
+    isAttended: () => true,
+    moves: () => false,
+    over: AbortSignal.abort(),
+    queued: () => undefined,
+  };
 }
 
 function outcomeOf(failure: unknown): string {

@@ -41,8 +41,11 @@ export interface AwsStreamOptions {
   readonly timeouts: StreamTimeouts;
   /** The service recognised something. An answer without words proves little: the first comes before any audio is heard. */
   readonly onWords: () => void;
-  /** The stream is over; called once. A failure is given if it broke after `open` had resolved. */
-  readonly onClosed: (broken: AwsFailure | undefined) => void;
+  /**
+   * The stream is over; called once. A failure is given if it broke after `open` had resolved.
+   * @param isComplete it gave all that it owed
+   */
+  readonly onClosed: (broken: AwsFailure | undefined, isComplete: boolean) => void;
 }
 
 /**
@@ -172,7 +175,7 @@ export class AwsStream implements EngineStream {
     const { resetCode } = this.#watch;
     if (resetCode) this.#break(new AwsFailure('broken', new Error(`reset with HTTP/2 error code ${resetCode}`)));
     else if (this.#state === 'ending' && this.#feed.drained) {
-      this.#close();
+      this.#close(true);
       this.results.close();
     } else this.#break(new AwsFailure('ended_early'));
   }
@@ -217,7 +220,7 @@ export class AwsStream implements EngineStream {
   }
 
   /** The only way into `closed`. A writer that waits is let go, because the break is told by `results`. */
-  #close(): void {
+  #close(isComplete = false): void {
     if (this.#state === 'closed') return;
     const wasOpen = this.#state !== 'opening';
     this.#state = 'closed';
@@ -226,6 +229,6 @@ export class AwsStream implements EngineStream {
     this.#aborted.abort();
     this.#opened.resolve();
     this.#room.resolve();
-    this.#options.onClosed(wasOpen ? this.#failure : undefined);
+    this.#options.onClosed(wasOpen ? this.#failure : undefined, isComplete);
   }
 }

@@ -47,11 +47,28 @@ export class Pool<M extends PoolMember> {
   /**
    * Tries one entry after the other until one opens a stream.
    * @param open opens a stream in an entry
+   * @param choose which of the entries, by their names the best first, it is to be; the best by default
    * @throws what the request itself is refused for, at once; otherwise the most hopeful failure of all entries
    */
-  async open<T>(open: (slot: PoolSlot<M>) => Promise<T>, signal: AbortSignal): Promise<T> {
+  async open<T>(
+    open: (slot: PoolSlot<M>) => Promise<T>,
+    signal: AbortSignal,
+    choose: (entries: readonly string[], failures: number) => Promise<string | undefined> = async ([best]) => best,
+  ): Promise<T> {
     const failures: GatewayError[] = [];
-    for (const slot of this.#order()) {
+    const left = this.#groups.map((group) => new Set(group));
+    for (;;) {
+      const order = inOrder(left);
+      const name =
+        order.length === 0
+          ? undefined
+          : await choose(
+              order.map(({ member }) => member.name),
+              failures.length,
+            );
+      const slot = order.find(({ member }) => member.name === name);
+      if (slot === undefined) break;
+      take(slot, left);
       const { circuit, member } = slot;
       try {
         const opened = await circuit.run(() => open(slot), signal);
@@ -69,36 +86,28 @@ export class Pool<M extends PoolMember> {
     }
     throw failures.find(({ retryable }) => retryable) ?? failures[0] ?? new AwsFailure('unavailable');
   }
-
-  /** Entries that are being tried again come last: one waits for the outcome only where no other opens a stream. */
-  *#order(): Generator<PoolSlot<M>> {
-    const onTrial: PoolSlot<M>[] = [];
-    for (const group of this.#groups) {
-      const left = new Set(group);
-      while (left.size > 0) {
-        const slot = chooseByWeight(left);
-        if (slot === undefined) break;
-        left.delete(slot);
-        if (slot.circuit.state === 'half_open') onTrial.push(slot);
-        else yield slot;
-      }
-    }
-    yield* onTrial;
-  }
 }
 
 /**
- * The smooth weighted choice of nginx: each gets its weight in credit, the richest is chosen and pays all that was given.
- * Entries of weights 3 and 1 come as a, a, b, a and not as a, a, a, b.
+ * Best first: by priority, then by the smooth weighted choice. Entries that are being tried again come last: one waits for
+ * the outcome only where no other opens a stream.
  */
-function chooseByWeight<M extends PoolMember>(slots: Iterable<PoolSlot<M>>): PoolSlot<M> | undefined {
-  let total = 0;
-  let chosen: PoolSlot<M> | undefined;
-  for (const slot of slots) {
+function inOrder<M extends PoolMember>(groups: readonly ReadonlySet<PoolSlot<M>>[]): PoolSlot<M>[] {
+  const due = ({ credit, member }: PoolSlot<M>) => credit + member.weight;
+  const order = groups.flatMap((group) => [...group].sort((a, b) => due(b) - due(a)));
+  const isOnTrial = ({ circuit }: PoolSlot<M>) => circuit.state === 'half_open';
+  return [...order.filter((slot) => !isOnTrial(slot)), ...order.filter(isOnTrial)];
+}
+
+/**
+ * The smooth weighted choice of nginx: each of a priority gets its weight in credit, and the one that is chosen pays all
+ * that was given. Entries of weights 3 and 1 come as a, a, b, a and not as a, a, a, b.
+ */
+function take<M extends PoolMember>(chosen: PoolSlot<M>, groups: readonly Set<PoolSlot<M>>[]): void {
+  const group = groups.find((one) => one.has(chosen));
+  for (const slot of group ?? []) {
     slot.credit += slot.member.weight;
-    total += slot.member.weight;
-    if (chosen === undefined || slot.credit > chosen.credit) chosen = slot;
+    chosen.credit -= slot.member.weight;
   }
-  if (chosen !== undefined) chosen.credit -= total;
-  return chosen;
+  group?.delete(chosen);
 }

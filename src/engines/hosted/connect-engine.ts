@@ -54,7 +54,7 @@ class RemoteEngine implements Engine {
     void channel.closed.then(() => this.#lost());
   }
 
-  async open(options: EngineStreamOptions, signal: AbortSignal): Promise<EngineStream> {
+  async open({ applicant: _, ...options }: EngineStreamOptions, signal: AbortSignal): Promise<EngineStream> {
     signal.throwIfAborted();
     if (this.#over !== undefined) throw new GatewayError('engine_unavailable', this.#over);
     const id = ++this.#lastStream;

@@ -1,10 +1,13 @@
 import type { EngineCapabilities, EngineResult, EngineStreamOptions } from '../engine.ts';
 import type { SentError } from './sent-error.ts';
 
+/** The applicant stays where it is: a hosted engine counts no streams of an account. */
+type SentOptions = Omit<EngineStreamOptions, 'applicant'>;
+
 /** What a client tells the host. Streams are numbered by the client, upwards; no number is used again. */
 export type ToHost =
   /** Answered by `opened` or `failed`. */
-  | { readonly type: 'open'; readonly stream: number; readonly options: EngineStreamOptions }
+  | { readonly type: 'open'; readonly stream: number; readonly options: SentOptions }
   /** Answered by `taken`, in order, unless the stream is over before. */
   | { readonly type: 'audio'; readonly stream: number; readonly audio: Buffer }
   | { readonly type: 'end'; readonly stream: number }

@@ -15,6 +15,8 @@ describe('GATEWAY_AWS_POOL', () => {
         role_arn: 'arn:aws-us-gov:iam::123456789012:role/path/transcribe',
         priority: 2,
         weight: 3,
+        streams: 200,
+        starts_per_second: 50,
       },
     ];
     const { awsPool } = loadConfig({ GATEWAY_AWS_POOL: JSON.stringify(entries) });
@@ -27,6 +29,8 @@ describe('GATEWAY_AWS_POOL', () => {
         roleArn: 'arn:aws-us-gov:iam::123456789012:role/path/transcribe',
         priority: 2,
         weight: 3,
+        streams: 200,
+        startsPerSecond: 50,
       },
     ]);
   });
@@ -47,6 +51,8 @@ describe('GATEWAY_AWS_POOL', () => {
     ],
     ['a role that is no ARN', JSON.stringify([{ ...ENTRY, role_arn: 'transcribe' }]), '0.role_arn: must be the ARN'],
     ['a weight of nothing', JSON.stringify([{ ...ENTRY, weight: 0 }]), '0.weight'],
+    ['a quota of nothing', JSON.stringify([{ ...ENTRY, streams: 0 }]), '0.streams'],
+    ['half a start', JSON.stringify([{ ...ENTRY, starts_per_second: 0.5 }]), '0.starts_per_second'],
     ['an unknown field', JSON.stringify([{ ...ENTRY, rolearn: 'x' }]), 'rolearn'],
   ])('refuses %s', (_name, value, problem) => {
     expect(() => loadConfig({ GATEWAY_AWS_POOL: value })).toThrow(problem);

@@ -35,6 +35,7 @@ async function transcribe(engine: Engine, audio: CodedAudio, pauseEvery: number,
     log: createLogger('silent'),
     sink: {
       started: () => started.resolve(),
+      queued: () => undefined,
       result: (result) => {
         if (!result.isPartial) finals.push(result);
       },

@@ -62,6 +62,7 @@ function start({ engine }: Given, request: Partial<StartRequest> = {}, replayMs 
     log: createLogger('silent'),
     sink: {
       started: () => undefined,
+      queued: () => undefined,
       result: (result) => {
         if (!result.isPartial) finals.push(result);
       },

@@ -38,6 +38,7 @@ function start(engine: Engine, limits: Partial<SessionLimits> = {}, request: Par
     log: createLogger('silent'),
     sink: {
       started: () => started.resolve(),
+      queued: () => undefined,
       result: (result) => results.push(result),
       gap: (gap) => gaps.push(gap),
       ended: (end) => ends.push(end),
