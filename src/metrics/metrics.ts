@@ -46,7 +46,11 @@ function createLimitMetrics(registry: Registry) {
 
 export type EngineMetrics = ReturnType<typeof createEngineMetrics>;
 
+/** Seconds. A commit is a call to Redis; while that is away, finals are sent as they are. */
+const DELIVERY_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
+
 const PROTOCOLS = ['1', '2'] as const;
+const CODES = Object.keys(ERROR_CODES) as ErrorCode[];
 /** Why nothing of a session is left in a process. */
 const END_REASONS = [
   ...(['client_stop', 'draining', 'token_expired', 'disconnected', 'error'] as const),
@@ -82,12 +86,20 @@ export function createMetrics() {
     finalsDroppedTotal: counter('finals_dropped_total', 'Finals dropped because earlier ones cover their audio.'),
     resultLatencySeconds: histogram(
       'result_latency_seconds',
-      'From the arrival of the last sample that a result covers to its sending.',
+      'From the arrival of the last sample that a result covers until the engine gave the result.',
       RESULT_LATENCY_BUCKETS,
       ['type'],
     ),
+    deliverySeconds: histogram(
+      'delivery_seconds',
+      'From when the engine gave a final until it was committed and sent: what the gateway adds.',
+      DELIVERY_BUCKETS,
+    ),
+    resumesTotal: closedCounter('resumes_total', 'Resumes, by `resumed`, `stopped` or the code of the refusal.', {
+      outcome: ['resumed', 'stopped', ...CODES],
+    }),
     errorsTotal: closedCounter('errors_total', 'Errors sent to clients, by code.', {
-      code: Object.keys(ERROR_CODES) as ErrorCode[],
+      code: CODES,
     }),
     engineStreams: gauge('engine_streams', 'Open engine streams.', ['engine']),
     engineOpensTotal: counter('engine_opens_total', 'Attempts to open an engine stream.', ['engine', 'outcome']),

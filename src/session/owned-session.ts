@@ -45,11 +45,11 @@ export class OwnedSession {
   readonly #lingering: Lingering;
 
   constructor(options: OwnedSessionOptions, view: SessionView) {
-    const { audience, durability, engine, id, limits, log, metrics, request } = options;
+    const { durability, engine, id, limits, log, metrics, request } = options;
     const claimed = durability?.claimed;
     this.id = id;
     this.#options = options;
-    this.#output = new SessionOutput({ sessionId: id, audience, durability, journal: () => this.#journal }, view);
+    this.#output = new SessionOutput({ ...options, journal: () => this.#journal }, view);
     this.#attempt = durability?.attempt ?? 0;
     this.#hasStarted = claimed !== undefined;
     this.#chunks = new ChunkOrder(durability?.next ?? { chunk: 1, offset: 0 });
@@ -336,7 +336,7 @@ export class OwnedSession {
   }
 
   #append(startSample: number, endSample: number, body: EntryBody): void {
-    this.#output.dropHeldPartial();
+    this.#output.awaitEntry(body);
     if (this.#journal === undefined) {
       this.#output.view?.entry(body, undefined);
       return;

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Principal } from '../auth/principal.ts';
 import type { Engine } from '../engines/engine.ts';
-import { drainingError, GatewayError } from '../errors.ts';
+import { drainingError, GatewayError, toGatewayError } from '../errors.ts';
 import type { Seat, SessionPlaces } from '../limits/session-places.ts';
 import type { Logger } from '../log.ts';
 import type { Metrics } from '../metrics/metrics.ts';
@@ -123,8 +123,14 @@ export class SessionRegistry {
     const turn = (before ?? Promise.resolve()).then(() => this.#resumeInTurn(request, principal, log, makeView));
     const settled = turn.catch(() => undefined);
     this.#resuming.set(id, settled);
+    const { resumesTotal } = this.#options.metrics;
     try {
-      return await turn;
+      const session = await turn;
+      resumesTotal.inc({ outcome: session === undefined ? 'stopped' : 'resumed' });
+      return session;
+    } catch (error) {
+      resumesTotal.inc({ outcome: toGatewayError(error).code });
+      throw error;
     } finally {
       if (this.#resuming.get(id) === settled) this.#resuming.delete(id);
     }

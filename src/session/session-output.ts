@@ -1,6 +1,7 @@
 import type { GatewayError } from '../errors.ts';
 import { failpoint } from '../failpoints.ts';
 import type { LinePlace } from '../limits/applicant.ts';
+import type { Metrics } from '../metrics/metrics.ts';
 import type { Numbered } from '../resume/entries.ts';
 import type { Journal } from '../resume/journal.ts';
 import { sealPartial } from '../resume/partial-cipher.ts';
@@ -11,11 +12,13 @@ import type { EntryBody, SessionView } from './session-view.ts';
 import type { PlacedResult } from './timeline.ts';
 
 export interface SessionOutputOptions {
-  readonly sessionId: string;
+  /** Of the session. */
+  readonly id: string;
   readonly audience: Audience;
   /** Both undefined for a session that is not journaled. */
   readonly durability: Pick<Durability, 'acks' | 'secrets'> | undefined;
   readonly journal: () => Journal<EntryBody> | undefined;
+  readonly metrics: Pick<Metrics, 'deliverySeconds'>;
 }
 
 /**
@@ -27,6 +30,8 @@ export class SessionOutput {
   #view: SessionView | undefined;
   /** A partial that waits for an entry before it to be committed. */
   #heldPartial: PlacedResult | undefined;
+  /** When the engine gave what is being committed, in milliseconds of the monotonic clock. */
+  readonly #givenAt = new WeakMap<EntryBody, number>();
   /** Partials that viewers were shown. */
   #shownPartials = 0;
 
@@ -63,12 +68,19 @@ export class SessionOutput {
   }
 
   /** A final or a gap is about to be committed: what the partial that waits says is in it, or comes again. */
-  dropHeldPartial(): void {
+  awaitEntry(body: EntryBody): void {
     this.#heldPartial = undefined;
+    this.#givenAt.set(body, performance.now());
   }
 
   entry({ body, seq }: Numbered<EntryBody>, durable: boolean): void {
-    this.#view?.entry(body, { seq, epoch: this.#epoch, durable, replayed: false });
+    if (this.#view !== undefined) {
+      this.#view.entry(body, { seq, epoch: this.#epoch, durable, replayed: false });
+      const givenAt = this.#givenAt.get(body);
+      if (givenAt !== undefined) {
+        this.#options.metrics.deliverySeconds.observe((performance.now() - givenAt) / 1000);
+      }
+    }
     const partial = this.#heldPartial;
     if (partial === undefined || this.#options.journal()?.holdsBack) return;
     this.#heldPartial = undefined;
@@ -86,9 +98,9 @@ export class SessionOutput {
 
   /** The end; nothing follows to the connection. @param failure why, if the session failed */
   stopped(stop: SessionStop, durable: boolean, failure: GatewayError | undefined): void {
-    const { audience, sessionId } = this.#options;
+    const { audience, id } = this.#options;
     const journal = this.#options.journal();
-    if (durable && journal?.isWatched) audience.stopped(sessionId);
+    if (durable && journal?.isWatched) audience.stopped(id);
     if (failure === undefined) this.#view?.stopped({ ...stop, durable, ...(journal && { lastSeq: journal.lastSeq }) });
     else this.#view?.failed(failure);
     this.detach();
@@ -100,12 +112,12 @@ export class SessionOutput {
 
   #partial(result: PlacedResult, afterSeq: number | undefined): void {
     this.#view?.partial(result, this.#epoch, afterSeq);
-    const { audience, durability, sessionId } = this.#options;
+    const { audience, durability, id } = this.#options;
     const journal = this.#options.journal();
     const key = durability?.secrets.journalKey;
     // Viewers get committed entries only, and what is said after those.
     if (key === undefined || !journal?.isWatched || afterSeq !== journal.head) return;
-    const sealed = sealPartial(key, sessionId, afterSeq, result);
-    audience.partial(sessionId, { ...sealed, epoch: this.#epoch, order: ++this.#shownPartials });
+    const sealed = sealPartial(key, id, afterSeq, result);
+    audience.partial(id, { ...sealed, epoch: this.#epoch, order: ++this.#shownPartials });
   }
 }
