@@ -10,6 +10,8 @@ import { Certificate } from './http/certificate.ts';
 import { createHttpServer } from './http/server.ts';
 import { DoorLimits } from './limits/door-limits.ts';
 import { LeaseKeeper } from './limits/lease-keeper.ts';
+import { loadOfThisProcess } from './limits/load.ts';
+import { LoadShedder } from './limits/load-shedder.ts';
 import { SessionPlaces } from './limits/session-places.ts';
 import type { Logger } from './log.ts';
 import { collectProcessMetrics, createMetrics, type Metrics } from './metrics/metrics.ts';
@@ -163,6 +165,14 @@ export class App implements Health {
     const keeper = new LeaseKeeper({ leases, metrics, ttlMs: config.leaseMs, log: this.#log });
     this.#steps.push({ name: 'leases', close: () => keeper.close() });
 
+    const shedder = new LoadShedder({
+      load: loadOfThisProcess(config.workers),
+      bounds: config,
+      metrics,
+      log: this.#log,
+    });
+    this.#steps.push({ name: 'load', close: async () => shedder.close() });
+
     const limits = {
       ...config,
       journal: { pendingEntries: config.storeOutageEntries, tailEntries: config.journalEntries },
@@ -180,6 +190,7 @@ export class App implements Health {
       tellClaim: (sessionId, epoch) => bus.tellClaim(sessionId, epoch),
       isShared: config.redisUrl !== undefined,
       places: new SessionPlaces(keeper, config, metrics),
+      assertRoom: () => shedder.assertRoom(),
       limits,
       metrics,
       log: this.#log,

@@ -75,7 +75,6 @@ export class Conductor {
     this.sender = new Sender(ring, coverage, settings.format.sampleRate, {
       notTaken: () => this.#resumeForRepair('The gateway does not take a chunk that it asks for.'),
       hole: () => this.#resumeForRepair('A chunk that the gateway needs is not held any more.'),
-      badAudio: (error) => output.warning(error),
       outOfOrder: (error) => this.#lost(error),
     });
   }
@@ -294,6 +293,9 @@ export class Conductor {
     const verdict = judge(event, { live: this.phase === 'live', attempt: this.#attempt, exclusive });
     switch (verdict.kind) {
       case 'nothing':
+        return;
+      case 'warn':
+        this.#options.output.warning(error);
         return;
       case 'go-back':
         this.sender.goBackTo(verdict.chunk);

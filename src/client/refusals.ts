@@ -4,6 +4,7 @@ import { errorOf } from './errors.ts';
 /**
  * What an `error` event of the gateway calls for:
  * - `nothing`: the reply to the chunk in question says the same and is acted on.
+ * - `warn`: something is wrong with the audio, and the session goes on.
  * - `go-back`: send again from a chunk on, by the session's number.
  * - `new-session`: the session does not exist any more.
  * - `new-token`: the token is not good any more.
@@ -11,7 +12,7 @@ import { errorOf } from './errors.ts';
  * - `fail`: it would be refused again.
  */
 export type Verdict =
-  | { readonly kind: 'nothing' | 'new-session' | 'new-token' | 'fail' }
+  | { readonly kind: 'nothing' | 'warn' | 'new-session' | 'new-token' | 'fail' }
   | { readonly kind: 'go-back'; readonly chunk: number }
   | { readonly kind: 'retry'; readonly attempt?: number };
 
@@ -30,7 +31,7 @@ export function judge(event: ErrorEvent, { attempt, exclusive, live }: Circumsta
     case 'chunk_gap':
       return event.expected === undefined ? { kind: 'nothing' } : { kind: 'go-back', chunk: event.expected };
     case 'bad_audio':
-      return { kind: 'nothing' };
+      return { kind: 'warn' };
     case 'audio_rate_exceeded':
     case 'rate_exceeded':
       return { kind: live ? 'nothing' : 'retry' };

@@ -28,8 +28,6 @@ export interface SenderEvents {
   hole(): void;
   /** The server asks for a chunk again and again, and does not take it. */
   notTaken(): void;
-  /** The server refused a chunk for its content; it is not sent again. */
-  badAudio(error: TranscriptionError): void;
   /** A chunk was refused after later ones had gone, and the server does not number chunks: their order is lost. */
   outOfOrder(error: TranscriptionError): void;
 }
@@ -235,7 +233,7 @@ export class Sender {
       return;
     }
     const error: ErrorEvent = reply.error;
-    if (error.code === 'bad_audio') this.#events.badAudio(errorOf(error));
+    // A chunk that is refused for its content is not sent again; the event that comes with it tells the application.
     if (error.code !== 'audio_rate_exceeded' && error.code !== 'rate_exceeded') return;
     attached.blockedUntil = Math.max(attached.blockedUntil, now() + (error.retry_after_ms ?? REFUSAL_WAIT_MS));
     if (generation !== attached.generation) return;

@@ -1,4 +1,4 @@
-import { integer, setting } from './setting.ts';
+import { decimal, integer, setting } from './setting.ts';
 
 /** How much anybody may have. */
 export const LIMIT_SETTINGS = {
@@ -43,6 +43,48 @@ export const LIMIT_SETTINGS = {
     default: 300,
     unit: 'failures',
     help: 'The same of resumes and watches of sessions that do not exist, or with a token that is not theirs.',
+  }),
+  sessionAudioMs: setting<number>({
+    variable: 'GATEWAY_SESSION_AUDIO_MS',
+    schema: integer(0, 604_800_000),
+    default: 4 * 3_600_000,
+    unit: 'ms of audio',
+    help: 'Longest session, unless the token says otherwise: it then gets its last finals and is stopped; 0 for any length.',
+  }),
+  audioSpeed: setting<number>({
+    variable: 'GATEWAY_AUDIO_SPEED',
+    schema: decimal(1.1, 1_000),
+    default: 10,
+    unit: '× real time',
+    help: 'How fast the audio of a session may come in the long run; never below GATEWAY_CATCH_UP_SPEED.',
+  }),
+  audioBurstMs: setting<number>({
+    variable: 'GATEWAY_AUDIO_BURST_MS',
+    schema: integer(1_000, 3_600_000),
+    default: 120_000,
+    unit: 'ms of audio',
+    help: 'Audio of a session that may come at once, as after a resume; never below GATEWAY_REPLAY_MS. From half of it on acknowledgements are held back, and a client that does not wait for them is refused at last.',
+  }),
+  eventsPerSecond: setting<number>({
+    variable: 'GATEWAY_EVENTS_PER_SECOND',
+    schema: integer(0, 100_000),
+    default: 500,
+    unit: 'events',
+    help: 'Chunks of audio that a connection may send in the long run, and ten times as many at once; a tenth of both of all other events. Who goes on regardless is cut. 0 for any number.',
+  }),
+  shedMemoryPercent: setting<number>({
+    variable: 'GATEWAY_SHED_MEMORY_PERCENT',
+    schema: integer(0, 100),
+    default: 90,
+    unit: '%',
+    help: 'New sessions are refused with `overloaded` while a worker uses more than this of its memory: its part of the container or machine, or its heap. 0 for never.',
+  }),
+  shedLoopDelayMs: setting<number>({
+    variable: 'GATEWAY_SHED_LOOP_DELAY_MS',
+    schema: integer(0, 60_000),
+    default: 300,
+    unit: 'ms',
+    help: 'The same while its event loop is late by more than this on average over 5 s. 0 for never.',
   }),
   leaseMs: setting<number>({
     variable: 'GATEWAY_LEASE_MS',

@@ -1,8 +1,9 @@
 import { GatewayError } from '../errors.ts';
 import type { Metrics } from '../metrics/metrics.ts';
+import type { LimitName } from '../protocol/limit-codes.ts';
 import type { MakeRate, Rate } from '../store/rates.ts';
 import type { LeaseKeeper, Place } from './lease-keeper.ts';
-import { type LimitName, refusal } from './refusal.ts';
+import { refusal } from './refusal.ts';
 
 /** What one address may do; 0 for any number. */
 interface AddressBounds {

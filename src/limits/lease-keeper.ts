@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import type { Logger } from '../log.ts';
 import type { Metrics } from '../metrics/metrics.ts';
+import type { LimitName } from '../protocol/limit-codes.ts';
 import type { Lease, LeaseAnswer, Leases } from '../store/leases.ts';
 import { StoreUnavailableError } from '../store/store.ts';
-import type { LimitName } from './refusal.ts';
 
 /** How often places are renewed in a term, so that a lost call or two free nothing. */
 const RENEWALS = 3;

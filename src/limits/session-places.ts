@@ -1,8 +1,9 @@
 import type { Principal } from '../auth/principal.ts';
 import type { GatewayError } from '../errors.ts';
 import type { Metrics } from '../metrics/metrics.ts';
+import type { LimitName } from '../protocol/limit-codes.ts';
 import type { LeaseKeeper, Place, PlaceRequest } from './lease-keeper.ts';
-import { type LimitName, refusal } from './refusal.ts';
+import { refusal } from './refusal.ts';
 
 /** Sessions that there may be at a time; 0 for any number. */
 export interface SessionBounds {

@@ -1,6 +1,7 @@
 import { collectDefaultMetrics, Registry } from 'prom-client';
 import { ERROR_CODES, type ErrorCode } from '../protocol/error-codes.ts';
 import { declaringIn, PREFIX } from './declaring.ts';
+import { createLimitMetrics } from './limit-metrics.ts';
 import { createQuotaMetrics } from './quota-metrics.ts';
 import { createServerMetrics } from './server-metrics.ts';
 
@@ -30,20 +31,6 @@ export function createEngineMetrics(registry: Registry) {
   };
 }
 
-/** What the limits measure; each is called by its name in `limits/refusal.ts`. */
-function createLimitMetrics(registry: Registry) {
-  const { counter, gauge } = declaringIn(registry);
-  return {
-    limitRefusalsTotal: counter('limit_refusals_total', 'Refusals, by the limit that was reached.', ['limit']),
-    limitFallbacksTotal: counter(
-      'limit_fallbacks_total',
-      'Decisions that a worker made by itself because the store was away, by limit.',
-      ['limit'],
-    ),
-    leases: gauge('leases', 'Places under a limit that are kept in the store.', ['limit']),
-  };
-}
-
 export type EngineMetrics = ReturnType<typeof createEngineMetrics>;
 
 /** Seconds. A commit is a call to Redis; while that is away, finals are sent as they are. */
@@ -53,7 +40,7 @@ const PROTOCOLS = ['1', '2'] as const;
 const CODES = Object.keys(ERROR_CODES) as ErrorCode[];
 /** Why nothing of a session is left in a process. */
 const END_REASONS = [
-  ...(['client_stop', 'draining', 'token_expired', 'disconnected', 'error'] as const),
+  ...(['client_stop', 'draining', 'token_expired', 'duration_exceeded', 'disconnected', 'error'] as const),
   ...(['expired', 'taken_over', 'handed_over'] as const),
 ] as const;
 

@@ -1,12 +1,13 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { GatewayError } from '../errors.ts';
-import { type AudioFormat, frameBytes, samplesToMs } from '../protocol/audio.ts';
+import { type AudioFormat, samplesToMs } from '../protocol/audio.ts';
 import type { StartRequest } from '../protocol/start-request.ts';
-import { ChunkOrder, type ChunkPosition } from '../resume/chunk-order.ts';
+import type { ChunkPosition } from '../resume/chunk-order.ts';
 import { Journal } from '../resume/journal.ts';
 import type { SessionSecrets } from '../resume/tokens.ts';
 import { isSameHash } from '../same-hash.ts';
 import type { Claim, ClaimedSession, ClaimRequest, SessionStop, Update, Watermark } from '../store/store.ts';
+import { Intake } from './intake.ts';
 import { LineMember } from './line-member.ts';
 import { Lingering } from './lingering.ts';
 import { LostClaim } from './lost-claim.ts';
@@ -30,7 +31,7 @@ export class OwnedSession {
   readonly #options: OwnedSessionOptions;
   readonly #session: Session;
   readonly #journal: Journal<EntryBody> | undefined;
-  readonly #chunks: ChunkOrder;
+  readonly #intake: Intake;
   readonly #gone = Promise.withResolvers<void>();
   #isGone = false;
   /** The client knows of the session. */
@@ -45,14 +46,14 @@ export class OwnedSession {
   readonly #lingering: Lingering;
 
   constructor(options: OwnedSessionOptions, view: SessionView) {
-    const { durability, engine, id, limits, log, metrics, request } = options;
+    const { durability, engine, id, limits, log, metrics, mostAudioMs, request } = options;
     const claimed = durability?.claimed;
     this.id = id;
     this.#options = options;
     this.#output = new SessionOutput({ ...options, journal: () => this.#journal }, view);
     this.#attempt = durability?.attempt ?? 0;
     this.#hasStarted = claimed !== undefined;
-    this.#chunks = new ChunkOrder(durability?.next ?? { chunk: 1, offset: 0 });
+    const next = durability?.next ?? { chunk: 1, offset: 0 };
     if (durability !== undefined) this.#journal = this.#openJournal(durability);
     this.#lingering = new Lingering(limits.lingerMs, limits.resumeWindowMs, {
       onLingered: () => {
@@ -70,7 +71,7 @@ export class OwnedSession {
       request,
       engine,
       applicant: this.#line,
-      from: claimed && originOf(claimed, this.#chunks.next),
+      from: claimed && originOf(claimed, next),
       clientKeepsAudio: durability?.acks,
       limits,
       metrics,
@@ -86,6 +87,9 @@ export class OwnedSession {
         ended: (end) => this.#ended(end),
       },
     });
+    const warn = (warning: GatewayError) => this.#output.view?.warned(warning);
+    this.#intake = new Intake({ session: this.#session, next, limits, mostAudioMs, warn, metrics, log });
+    if (claimed !== undefined) this.#intake.resumed();
   }
 
   get epoch(): number {
@@ -124,7 +128,7 @@ export class OwnedSession {
 
   /** Where the client's audio goes on. */
   get next(): ChunkPosition {
-    return this.#chunks.next;
+    return this.#intake.chunks.next;
   }
 
   /** Resolves when nothing of the session is left here. */
@@ -137,32 +141,13 @@ export class OwnedSession {
     void this.#session.run(admitted);
   }
 
-  /**
-   * Takes a chunk of audio.
-   * @param seq its number, from a client that numbers them
-   * @param decode called if the chunk is taken; throws if it is bad, which uses up its number
-   * @throws GatewayError `chunk_gap`, what `decode` throws, or what `Session.push` throws
-   */
+  /** Takes a chunk of audio; see `Intake.take`. */
   audio(seq: number | undefined, decode: (format: AudioFormat) => Buffer): void {
-    // The client is not to blame. What is not taken is not acknowledged, and goes to the next owner if there is one.
-    if (this.#session.draining || !this.#chunks.accepts(seq)) return;
-    const bytes = frameBytes(this.format);
-    let audio: Buffer;
-    try {
-      audio = decode(this.format);
-    } catch (error) {
-      if (seq !== undefined) this.#chunks.taken(0);
-      throw error;
-    }
-    const samples = audio.length / bytes;
-    // A client goes on at the beginning of a chunk, and the watermark may lie within it.
-    const covered = Math.min(samples, Math.max(0, this.#session.head - this.#chunks.next.offset));
-    if (covered < samples) this.#session.push(audio.subarray(covered * bytes));
-    this.#chunks.taken(samples);
+    this.#intake.take(seq, decode);
   }
 
   room(): Promise<void> {
-    return this.#session.room();
+    return this.#intake.room();
   }
 
   /**
@@ -176,8 +161,8 @@ export class OwnedSession {
       throw new GatewayError('no_session', 'stop_transcription: the session is already stopping.');
     }
     // Its audio is not taken any more, so that asking for a chunk would be in vain. The end comes, here or elsewhere.
-    if (this.#session.draining) return;
-    this.#chunks.assertComplete(lastChunk);
+    if (this.#session.endsByItself) return;
+    this.#intake.chunks.assertComplete(lastChunk);
     this.#session.stop(reason);
   }
 
@@ -261,6 +246,7 @@ export class OwnedSession {
     this.#attempt = attempt;
     if (before !== view) before?.takenOver(claim?.epoch ?? this.epoch);
     this.#output.attach(view);
+    this.#intake.resumed();
     this.#journal?.adopt(claim, head, lastSeq);
     this.#output.acknowledge();
     this.#line.attached();
@@ -348,7 +334,7 @@ export class OwnedSession {
 
   /** How far the audio is covered; never beyond what was received, nor before the audio that a resume began with. */
   #watermark(): Watermark {
-    return this.#chunks.watermarkAt(this.#session.watermark);
+    return this.#intake.chunks.watermarkAt(this.#session.watermark);
   }
 
   #ended(end: SessionEnd): void {

@@ -7,10 +7,11 @@ import type { JournalLimits, JournalState } from '../resume/journal-options.ts';
 import type { SessionSecrets } from '../resume/tokens.ts';
 import type { Claim, ClaimedSession, SessionSnapshot, Store } from '../store/store.ts';
 import type { Audience } from './audience.ts';
+import type { IntakeLimits } from './intake.ts';
 import type { SessionEnd, SessionLimits } from './session-options.ts';
 
 /** Bounds of a session that outlives its connection, in milliseconds unless the name says otherwise. */
-export interface OwnershipLimits extends SessionLimits {
+export interface OwnershipLimits extends SessionLimits, IntakeLimits {
   readonly lingerMs: number;
   readonly resumeWindowMs: number;
   readonly journal: Omit<JournalLimits, 'renewMs'>;
@@ -40,6 +41,8 @@ export interface OwnedSessionOptions {
   readonly tenant: string;
   readonly engine: Engine;
   readonly limits: OwnershipLimits;
+  /** Audio of the session at most, in milliseconds; 0 for any amount. */
+  readonly mostAudioMs: number;
   readonly metrics: Metrics;
   readonly log: Logger;
   readonly audience: Audience;

@@ -36,7 +36,9 @@ interface RegistryOptions {
   readonly engine: Engine;
   readonly store: Store;
   readonly places: SessionPlaces;
-  readonly limits: OwnershipLimits;
+  /** Throws `overloaded` while there is no room for new sessions. */
+  readonly assertRoom: () => void;
+  readonly limits: OwnershipLimits & { readonly sessionAudioMs: number };
   /** Other workers share the store: sessions can go on elsewhere. */
   readonly isShared: boolean;
   readonly audience: Audience;
@@ -75,7 +77,7 @@ export class SessionRegistry {
   /**
    * Begins a session; the outcome goes to the view.
    * @param terms of a version-2 client, whose session outlives its connection; undefined for a session that does not
-   * @throws GatewayError `draining`
+   * @throws GatewayError `draining` or `overloaded`
    */
   start(
     request: StartRequest,
@@ -85,10 +87,10 @@ export class SessionRegistry {
     makeView: MakeView,
   ): OwnedSession {
     this.assertNotDraining();
+    this.#options.assertRoom();
     if (terms === undefined) {
       const id = randomUUID();
-      const seat = this.#options.places.seat(principal, id);
-      const session = this.#add(id, request, undefined, principal, seat, log, makeView(id, request));
+      const { seat, session } = this.#add(id, request, undefined, principal, log, makeView(id, request));
       session.run(seat.take());
       return session;
     }
@@ -100,8 +102,7 @@ export class SessionRegistry {
     const record = { ...recordOf(secrets, principal.id, stored, this.#claims.owner), start };
     const next = { chunk: 1, offset: 0 };
     const durability = { store: this.#options.store, secrets, record, attempt: 0, claim, acks, next };
-    const seat = this.#seatOf(principal, id);
-    const session = this.#add(id, request, durability, principal, seat, log, makeView(id, request));
+    const { seat, session } = this.#add(id, request, durability, principal, log, makeView(id, request));
     session.run(this.#admit({ ...record, sessionId: id, claimId: claim.claimId, channels: request.channels }, seat));
     return session;
   }
@@ -204,19 +205,22 @@ export class SessionRegistry {
     id: string,
     request: StartRequest,
     durability: Durability | undefined,
-    { tenant }: Principal,
-    seat: Seat,
+    principal: Principal,
     log: Logger,
     view: SessionView,
-  ): OwnedSession {
-    const { audience, engine, limits, metrics } = this.#options;
+  ): { session: OwnedSession; seat: Seat } {
+    const { audience, engine, limits, metrics, places } = this.#options;
+    // Sessions of one start key have one seat: a later start takes that of the session that it ends.
+    const seat = places.seat(principal, durability === undefined ? id : tagOf(id));
+    const { sessionSeconds } = principal.limits;
     const session: OwnedSession = new OwnedSession(
       {
         id,
         request,
-        tenant,
+        tenant: principal.tenant,
         engine,
         limits,
+        mostAudioMs: sessionSeconds === undefined ? limits.sessionAudioMs : sessionSeconds * 1000,
         metrics,
         log: log.child({ session_id: id }),
         audience,
@@ -233,12 +237,7 @@ export class SessionRegistry {
     );
     this.#sessions.set(id, session);
     metrics.sessions.set(this.#sessions.size);
-    return session;
-  }
-
-  /** Sessions of one start key have one seat: a later start takes that of the session that it ends. */
-  #seatOf(principal: Principal, sessionId: string): Seat {
-    return this.#options.places.seat(principal, tagOf(sessionId));
+    return { session, seat };
   }
 
   /**
@@ -338,8 +337,7 @@ export class SessionRegistry {
       claimed,
       next,
     };
-    const seat = this.#seatOf(principal, sessionId);
-    const session = this.#add(sessionId, stored.request, durability, principal, seat, log, view);
+    const { seat, session } = this.#add(sessionId, stored.request, durability, principal, log, view);
     seat.keep();
     const from = Math.max(claimed.watermark.offset, ...claimed.ends);
     if (from < next.offset) session.reportMissing(from, next.offset);

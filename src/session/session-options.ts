@@ -32,7 +32,7 @@ export interface SessionGap {
  */
 export type GapReason = 'replay_overflow' | 'engine_failed' | 'client_overflow';
 
-export type StopReason = 'client_stop' | 'draining' | 'token_expired';
+export type StopReason = 'client_stop' | 'draining' | 'token_expired' | 'duration_exceeded';
 
 export interface SessionEnd {
   readonly reason: StopReason | 'disconnected' | 'error';

@@ -39,6 +39,8 @@ export interface SessionView {
   entry(body: EntryBody, note: EntryNote | undefined): void;
   /** Entries of these numbers were trimmed before the client came for them. Positions are samples. */
   trimmed(lastSeq: number, epoch: number, fromSample: number, toSample: number): void;
+  /** Something is wrong that does not end the session. */
+  warned(warning: GatewayError): void;
   acked(watermark: Watermark): void;
   resumed(epoch: number, next: ChunkPosition, missed: number): void;
   stopped(stop: StopNote): void;

@@ -4,6 +4,7 @@ import type { LinePlace } from '../limits/applicant.ts';
 import { type AudioFormat, BYTES_PER_SAMPLE, msToSamples, samplesToMs } from '../protocol/audio.ts';
 import { AudioBuffer } from './audio-buffer.ts';
 import { coverAllButPreRoll } from './coverage.ts';
+import { Room } from './room.ts';
 import type { GapReason, SessionEnd, SessionOptions, StopReason } from './session-options.ts';
 import { SilenceTrimmer } from './silence-trimmer.ts';
 import { type SessionState, transition } from './state.ts';
@@ -61,8 +62,7 @@ export class Session {
   #gaveUp = false;
   /** Resolved when audio arrives, a stop is asked for or the client is gone: whatever a parked session waits for. */
   #wake = Promise.withResolvers<void>();
-  /** Resolved when the backlog has sunk to half of its bound. */
-  #room: PromiseWithResolvers<void> | undefined;
+  readonly #room = new Room(() => this.hasRoom);
   /** It waits in the line for a stream, or has waited for the one that opens. */
   #isQueued = false;
   #wasQueued = false;
@@ -99,9 +99,14 @@ export class Session {
     return this.#options.request;
   }
 
-  /** True once this gateway ends the session because it goes itself: the client cannot know, and may still speak. */
-  get draining(): boolean {
-    return this.#stopReason === 'draining';
+  /** True once this gateway ends the session of its own accord: the client cannot know, and may still speak. */
+  get endsByItself(): boolean {
+    return this.#stopReason === 'draining' || this.#stopReason === 'duration_exceeded';
+  }
+
+  /** The backlog is at most half full, or the session has ended. */
+  get hasRoom(): boolean {
+    return this.#state === 'ended' || this.#buffer.fresh <= this.#backlogLimit / 2;
   }
 
   /** True once a stop was asked for, or the session has ended: no more audio is taken. */
@@ -187,11 +192,9 @@ export class Session {
     this.#wakeUp();
   }
 
-  /** Resolves when the backlog is at most half full, or the session has ended: the pace for senders faster than speech. */
-  async room(): Promise<void> {
-    if (this.#state === 'ended' || this.#buffer.fresh <= this.#backlogLimit / 2) return;
-    this.#room ??= Promise.withResolvers<void>();
-    await this.#room.promise;
+  /** Resolves when `hasRoom` is true. */
+  room(): Promise<void> {
+    return this.#room.come();
   }
 
   /** Lets the engine finalise what it has and ends its stream, until more audio comes. */
@@ -243,7 +246,7 @@ export class Session {
       stopping: this.stopping,
       onResult: (result, latencyMs) => this.#deliver(result, latencyMs),
       onDropped: () => metrics.finalsDroppedTotal.inc(),
-      onMoved: () => this.#releaseRoom(),
+      onMoved: () => this.#room.check(),
       onEnding: (why) => this.#moveTo(why === 'stopped' ? 'flushing' : 'parking'),
     });
     this.#run = run;
@@ -286,7 +289,7 @@ export class Session {
     if (samples === undefined || hasOpenWords) return true;
     buffer.skip(samples);
     coverAllButPreRoll(buffer, this.#options.request.sampleRate);
-    this.#releaseRoom();
+    this.#room.check();
     return false;
   }
 
@@ -371,7 +374,7 @@ export class Session {
     // What an engine keeps for the next stream is given back.
     this.#aborted.abort();
     clearTimeout(this.#lineTimer);
-    this.#room?.resolve();
+    this.#room.check();
     const summary: SessionEnd = { ...end, samples: this.#buffer.head, finals: this.#finals };
     this.#options.sink.ended(summary);
     this.#resolveEnded(summary);
@@ -384,12 +387,6 @@ export class Session {
   #wakeUp(): void {
     this.#wake.resolve();
     this.#wake = Promise.withResolvers<void>();
-  }
-
-  #releaseRoom(): void {
-    if (this.#room === undefined || this.#buffer.fresh > this.#backlogLimit / 2) return;
-    this.#room.resolve();
-    this.#room = undefined;
   }
 
   #ms(samples: number): number {

@@ -79,6 +79,10 @@ export class ConnectionView implements SessionView {
     this.#gap({ fromSample, toSample: Math.max(fromSample, toSample), reason: 'journal_trimmed' }, note);
   }
 
+  warned(warning: GatewayError): void {
+    if (!this.#muted) this.#options.emitError(warning);
+  }
+
   acked(watermark: Watermark): void {
     const { presenter, socket } = this.#options;
     if (!this.#muted) socket.emit('audio_ack', presenter.acked(watermark));
@@ -91,8 +95,10 @@ export class ConnectionView implements SessionView {
   }
 
   stopped(stop: StopNote): void {
-    const { facts, onOver, presenter, socket } = this.#options;
+    const { emitError, facts, onOver, presenter, socket } = this.#options;
     if (this.#muted) return;
+    // After the last finals, for it is the last word to a client that takes it for a failure.
+    if (stop.reason === 'duration_exceeded') emitError(durationExceeded(stop.samples / facts.sampleRate));
     onOver(undefined);
     socket.emit('transcription_stopped', presenter.stopped(facts, stop));
   }
@@ -120,4 +126,9 @@ export class ConnectionView implements SessionView {
     const message = `Audio from ${ms(gap.fromSample)} to ${ms(gap.toSample)} ms was lost and is not transcribed.`;
     emitError(new GatewayError('engine_unavailable', message));
   }
+}
+
+function durationExceeded(seconds: number): GatewayError {
+  const message = `The session has reached its longest allowed duration, after ${Math.floor(seconds)} s of audio; the rest was not taken.`;
+  return new GatewayError('duration_exceeded', message);
 }

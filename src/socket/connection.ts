@@ -5,7 +5,9 @@ import { assertLanguages, assertScope, isOfTenants } from '../auth/principal.ts'
 import type { Engine } from '../engines/engine.ts';
 import { GatewayError, toGatewayError } from '../errors.ts';
 import type { DoorLimits } from '../limits/door-limits.ts';
+import { EventGate } from '../limits/event-gate.ts';
 import { Guesses } from '../limits/guesses.ts';
+import { refusal } from '../limits/refusal.ts';
 import type { Logger } from '../log.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import type { Ack, ClientToServerEvents, ErrorEvent, ServerToClientEvents } from '../protocol/events.ts';
@@ -24,8 +26,8 @@ import { type ConnectionBounds, Presenter } from './presenter.ts';
 import { SendQueue } from './send-queue.ts';
 import { Tenure } from './tenure.ts';
 import { cutTransport } from './transport-guard.ts';
-import { Viewer } from './viewer.ts';
 import type { Viewers } from './viewers.ts';
+import { Watches } from './watches.ts';
 
 type GatewaySocket = Socket<ClientToServerEvents, ServerToClientEvents>;
 
@@ -44,11 +46,10 @@ export interface ConnectionOptions {
 
 export interface ConnectionTerms {
   readonly tokenGraceMs: number;
+  /** Chunks of audio in the long run; see `EventGate`. */
+  readonly eventsPerSecond: number;
   readonly silenceTrimmingTenants: readonly string[] | undefined;
 }
-
-/** Sessions that one connection may watch: a page with a meeting in several rooms. */
-const MAX_WATCHES = 16;
 
 /** How long a client may take its last finals, in milliseconds, before its connection is closed in any case. */
 const LAST_WORDS_MS = 5_000;
@@ -76,8 +77,8 @@ export class Connection implements Guest {
   readonly #presenter: Presenter;
   readonly #sendQueue: SendQueue;
   #running: Running | undefined;
-  /** What ends each watch, by session. */
-  readonly #watches = new Map<string, () => void>();
+  readonly #watches: Watches;
+  readonly #events: EventGate;
   readonly #gone = Promise.withResolvers<void>();
   #isDeparting = false;
   readonly #tenure: Tenure;
@@ -94,14 +95,20 @@ export class Connection implements Guest {
     });
     this.#guesses = new Guesses(options.doors, caller.countedAddress);
     this.#presenter = new Presenter(options.caller.protocol, options.socket.id);
-    this.#sendQueue = new SendQueue(options.socket.conn, (waiting) => this.#cut(waiting));
+    this.#sendQueue = new SendQueue(options.socket.conn, (waiting) => this.#cutDeaf(waiting));
+    this.#watches = new Watches(options.viewers, {
+      socket,
+      sendQueue: this.#sendQueue,
+      failed: (error, sessionId) => this.#emitError(error, sessionId),
+    });
+    this.#events = new EventGate(limits.eventsPerSecond, performance.now());
   }
 
   /** Greets the client and listens to it until it is gone. */
   serve(): void {
     const { caller, limits, socket } = this.#options;
     const on = (event: keyof ClientToServerEvents, handler: Handler) =>
-      socket.on(event, (...args: unknown[]) => void this.#handle(args, handler));
+      socket.on(event, (...args: unknown[]) => void this.#handle(event, args, handler));
     on('start_transcription', (data, ack) => this.#start(data, ack));
     on('audio_chunk', (data, ack) => this.#audio(data, ack));
     on('stop_transcription', (data, ack) => this.#stop(data, ack));
@@ -117,7 +124,7 @@ export class Connection implements Guest {
       this.#gone.resolve();
       this.#tenure.close();
       this.#sendQueue.close();
-      for (const leave of this.#watches.values()) leave();
+      this.#watches.close();
       const running = this.#running;
       this.#running = undefined;
       if (running?.view !== undefined) running.session?.detach(running.view);
@@ -229,36 +236,13 @@ export class Connection implements Guest {
   }
 
   async #watch(data: unknown, ack: Ack): Promise<void> {
-    const { registry, socket, viewers } = this.#options;
     const request = parseWatch(data);
     const { sessionId } = request;
     assertScope(this.#tenure.principal, 'watch', 'watch_transcription');
-    registry.assertNotDraining();
-    // Who watches again has lost its place.
-    this.#watches.get(sessionId)?.();
-    this.#watches.delete(sessionId);
-    if (this.#watches.size >= MAX_WATCHES) {
-      throw new GatewayError('bad_request', `watch_transcription: at most ${MAX_WATCHES} sessions at once.`);
-    }
-    const viewer = new Viewer({
-      socket,
-      sendQueue: this.#sendQueue,
-      afterSeq: request.afterSeq,
-      onOver: (error) => {
-        if (this.#watches.get(sessionId) === leave) this.#watches.delete(sessionId);
-        if (error !== undefined) this.#emitError(error, sessionId);
-      },
-    });
-    let leave: () => void = () => undefined;
+    this.#options.registry.assertNotDraining();
     try {
-      await this.#guesses.attempt(() => {
-        const watch = viewers.watch(request, viewer);
-        leave = watch.leave;
-        this.#watches.set(sessionId, leave);
-        return watch.joined;
-      });
+      await this.#guesses.attempt(() => this.#watches.begin(request));
     } catch (error) {
-      if (this.#watches.get(sessionId) === leave) this.#watches.delete(sessionId);
       ack({ ok: false, error: this.#emitError(toGatewayError(error), sessionId) });
       return;
     }
@@ -267,8 +251,7 @@ export class Connection implements Guest {
 
   #unwatch(data: unknown, ack: Ack): void {
     const sessionId = parseUnwatch(data);
-    this.#watches.get(sessionId)?.();
-    this.#watches.delete(sessionId);
+    this.#watches.end(sessionId);
     ack({ ok: true, session_id: sessionId });
   }
 
@@ -337,23 +320,46 @@ export class Connection implements Guest {
   }
 
   /** The client reads nothing any more: what waits for it is thrown away with the connection. */
-  #cut(waitingPackets: number): void {
-    const { log, metrics, socket } = this.#options;
+  #cutDeaf(waitingPackets: number): void {
+    const { log, metrics } = this.#options;
     log.warn({ waiting_packets: waitingPackets }, 'client does not read; connection cut');
     metrics.slowConnectionsTotal.inc();
+    this.#cut();
+  }
+
+  #cut(): void {
+    const { socket } = this.#options;
     socket.disconnect();
     // Not `disconnect(true)`, which would wait for the client to take what it does not take.
     cutTransport(socket.conn);
   }
 
-  async #handle(args: unknown[], handler: Handler): Promise<void> {
+  async #handle(event: string, args: unknown[], handler: Handler): Promise<void> {
     const ack = this.#ackOf(args);
     try {
+      if (!this.#admits(event)) return;
       await handler(typeof args[0] === 'function' ? undefined : args[0], ack);
     } catch (thrown) {
       const error = toGatewayError(thrown);
       ack({ ok: false, error: this.#emitError(error, this.#running?.session?.id) });
     }
+  }
+
+  /**
+   * @returns false if the connection is cut for it
+   * @throws GatewayError `rate_exceeded` if it is one too many; a chunk's number is not used up by that
+   */
+  #admits(event: string): boolean {
+    const { log, metrics } = this.#options;
+    const verdict = this.#events.check(event === 'audio_chunk', performance.now());
+    if (verdict === 'take') return true;
+    const message = `${event}: too many events in a short time; this one was not taken.`;
+    const waitMs = verdict === 'cut' ? undefined : verdict.waitMs;
+    const error = refusal(metrics, 'events_per_connection', message, waitMs);
+    if (verdict !== 'cut') throw error;
+    log.warn('client sends far too many events; connection cut');
+    this.#cut();
+    return false;
   }
 
   #emitError(error: GatewayError, sessionId?: string): ErrorEvent {

@@ -2,6 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { settingsTable } from '../../src/config/describe.ts';
 import { createClusterMetrics, createMetrics, metricsTable } from '../../src/metrics/metrics.ts';
 import { ERROR_CODES } from '../../src/protocol/error-codes.ts';
+import { limitsTable } from './limits-table.ts';
 
 /**
  * The tables of the README that come from the source. `npm run docs` writes them; a test fails when they differ.
@@ -21,6 +22,7 @@ export async function readme(): Promise<{ found: string; expected: string }> {
   const tables: Readonly<Record<string, string>> = {
     settings: settingsTable(),
     errors: errorsTable(),
+    limits: limitsTable(),
     metrics: await metricsTable(createMetrics().registry, createClusterMetrics().registry),
   };
   const found = readFileSync(README, 'utf8');

@@ -3,10 +3,11 @@ import { describe, expect, it } from 'vitest';
 import { readme } from '../support/generate-docs.ts';
 
 describe('the README', () => {
-  it('has the tables of settings, errors and metrics that the source has; npm run docs writes them', async () => {
+  it('has the tables of settings, errors, limits and metrics that the source has; npm run docs writes them', async () => {
     const { expected, found } = await readme();
     expect(found).toBe(expected);
-    for (const name of ['settings', 'errors', 'metrics']) expect(found).toContain(`<!-- generated: ${name} -->`);
+    for (const name of ['settings', 'errors', 'limits', 'metrics'])
+      expect(found).toContain(`<!-- generated: ${name} -->`);
   });
 
   it('names only npm scripts and files that exist', async () => {

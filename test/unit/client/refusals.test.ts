@@ -18,7 +18,7 @@ describe('the verdict on a refusal', () => {
       bad_request: 'fail',
       unsupported_language: 'fail',
       unsupported_encoding: 'fail',
-      bad_audio: 'nothing',
+      bad_audio: 'warn',
       chunk_gap: 'nothing',
       no_session: 'new-session',
       session_exists: 'fail',
@@ -47,9 +47,11 @@ describe('the verdict on a refusal', () => {
   });
 
   it('leaves refused chunks to their replies', () => {
-    expect([kindOf('audio_rate_exceeded'), kindOf('rate_exceeded'), kindOf('bad_audio')]).toEqual(
-      Array(3).fill('nothing'),
-    );
+    expect([kindOf('audio_rate_exceeded'), kindOf('rate_exceeded')]).toEqual(Array(2).fill('nothing'));
+  });
+
+  it('passes on what is said of the audio, which goes on', () => {
+    expect([kindOf('bad_audio'), kindOf('bad_audio', ASKING)]).toEqual(Array(2).fill('warn'));
   });
 
   it('goes back to the chunk that is expected', () => {
