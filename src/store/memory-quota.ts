@@ -236,12 +236,13 @@ export class MemoryQuota implements QuotaLedger {
 
 function ticketOf(ask: Ask, bringsSlot: boolean, before: Ticket | undefined, now: number): Ticket {
   const { continuation, entries, keepMs, place, sessionId, tenant, waitedMs } = ask;
-  const rank = bringsSlot ? 0 : continuation ? 1 : 2;
+  // Who waits as a new one was never served, and is no other when it comes back elsewhere.
+  const rank = bringsSlot ? 0 : (before?.rank ?? (continuation ? 1 : 2));
   return {
     sessionId,
     tenant,
     place,
-    rank: before === undefined ? rank : (Math.min(rank, before.rank) as Rank),
+    rank,
     since: before?.since ?? now - waitedMs,
     seen: now,
     keepMs,

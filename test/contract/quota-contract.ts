@@ -238,6 +238,13 @@ export function describeQuotaContract(name: string, makeLedgers: QuotaFactory): 
         expect(await askingOther(ask('b', { place: 'elsewhere' }))).toEqual(['#1']);
       });
 
+      it('takes a session that waits for a new one wherever it goes on', async () => {
+        const { asking, askingOther } = await open({}, { streams: 1 });
+        await asking(ask('a'));
+        await asking(ask('b', { waitedMs: 1_000 }), ask('c'));
+        expect(await askingOther(ask('c', { place: 'elsewhere', continuation: true }))).toEqual(['#2']);
+      });
+
       it('drops a ticket that nobody asks for any more', async () => {
         const { asking, ledger } = await open({}, { streams: 1 });
         await asking(ask('a'), ask('b', { keepMs: 150 }));

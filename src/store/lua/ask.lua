@@ -74,7 +74,8 @@ for index = 1, (#ARGV - 6) / 8 do
   if slot and slot.place == place then
     answers[index] = { 'granted', slot.entry }
   else
-    rank = tonumber(rank)
+    -- Who waits as a new one was never served, and is no other when it comes back elsewhere.
+    rank = ticket and ticket.rank or tonumber(rank)
     if slot then
       -- The session brings its slot, which is free as soon as its stream does not count any more.
       rank = 0
@@ -86,7 +87,6 @@ for index = 1, (#ARGV - 6) / 8 do
         entries[slot.entry].free = entries[slot.entry].free + 1
       end
     end
-    if ticket and ticket.rank < rank then rank = ticket.rank end
     if ticket and ticket.rank == 2 and rank < 2 then waiting = waiting - 1 end
     tickets[session] = { session = session, tenant = tenant, rank = rank, since = ticket and ticket.since or now - waited,
       isLive = true, names = names, index = index, place = place, keep = keep, isKnown = ticket ~= nil }
