@@ -217,7 +217,8 @@ export class Admission {
       if (this.#waiting.get(waiter.applicant.id) !== waiter) continue;
       const own = this.#slots.get(waiter.applicant.id);
       const mayHave = (entry: string) =>
-        entry === own?.entry || this.#share.hasSlot(entry, this.#heldIn(entry), !waiter.continuation);
+        (entry === own?.entry && own.coolsMs === 0) ||
+        this.#share.hasSlot(entry, this.#heldIn(entry), !waiter.continuation);
       const entry = waiter.entries.find((one) => mayHave(one) && this.#share.takeStart(one, now));
       if (entry !== undefined) {
         own?.left();

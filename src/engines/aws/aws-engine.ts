@@ -133,6 +133,7 @@ export class AwsEngine implements Engine {
     request: EngineStreamOptions,
     signal: AbortSignal,
   ): Promise<AwsStream> {
+    signal.throwIfAborted();
     this.#assertOpen();
     const { circuit, member } = slot;
     const stream = new AwsStream({
