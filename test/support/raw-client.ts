@@ -102,13 +102,15 @@ export const UPGRADE = requestHead(
   'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==',
 );
 
-/** A frame of a WebSocket as a client sends it, of less than 65,536 bytes, with a mask of zeros. */
+/** A frame of a WebSocket as a client sends it, with a mask of zeros. */
 export function frame(kind: keyof typeof FIN_AND_MASK, payload: string | Buffer): Buffer {
   const bytes = Buffer.from(payload);
-  const short = bytes.length < 126;
-  const head = Buffer.alloc(short ? 6 : 8);
+  const { length } = bytes;
+  const more = length < 126 ? 0 : length < 0x1_0000 ? 2 : 8;
+  const head = Buffer.alloc(6 + more);
   head[0] = FIN_AND_MASK[kind];
-  head[1] = 0x80 | (short ? bytes.length : 126);
-  if (!short) head.writeUInt16BE(bytes.length, 2);
+  head[1] = 0x80 | (more === 0 ? length : more === 2 ? 126 : 127);
+  if (more === 2) head.writeUInt16BE(length, 2);
+  if (more === 8) head.writeBigUInt64BE(BigInt(length), 2);
   return Buffer.concat([head, bytes]);
 }
