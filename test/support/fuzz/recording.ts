@@ -14,7 +14,7 @@ interface EnginePacket {
 
 /** Blanks that stand for the secrets of whoever sends a recorded session. */
 export const SECRETS = ['session_id', 'resume_token', 'watch_token'] as const;
-export type Secrets = Record<(typeof SECRETS)[number], string>;
+type Secrets = Record<(typeof SECRETS)[number], string>;
 
 export interface Recording {
   readonly packets: readonly Packet[];

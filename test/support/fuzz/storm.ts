@@ -13,9 +13,9 @@ import { type Recording, recordSessions, SECRETS } from './recording.ts';
 
 const V1_EVENTS: readonly EventName[] = ['start_transcription', 'audio_chunk', 'stop_transcription'];
 /** Attackers at a time. */
-const LANES = 12;
+const LANES = 24;
 /** Events of one connection, few enough to pass for a client's by their number. */
-const EVENTS_EACH = 80;
+const EVENTS_EACH = 200;
 const PACKETS_A_POLL = 20;
 /** Above every id that a generated event has. */
 const LAST_ID = 9_000_000;
@@ -77,8 +77,8 @@ class Storm implements StormReport {
     while (this.#sent < cases) {
       this.connections += 1;
       const draw = random();
-      if (draw < 0.3) await this.#events(random);
-      else if (draw < 0.75) await this.#session(random);
+      if (draw < 0.15) await this.#events(random);
+      else if (draw < 0.85) await this.#session(random);
       else await this.#bytes(random);
       onProgress?.(this.#sent);
     }
