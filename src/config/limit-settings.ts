@@ -1,6 +1,9 @@
 import { decimal, integer, setting } from './setting.ts';
 
-/** How much anybody may have. */
+/**
+ * How much anybody may have. An address has as much as all the phones that a carrier hides behind it: its limits keep one
+ * machine from taking all of a gateway, and are no measure of what a user may do.
+ */
 export const LIMIT_SETTINGS = {
   sessionsPerUser: setting<number>({
     variable: 'GATEWAY_SESSIONS_PER_USER',
@@ -19,28 +22,28 @@ export const LIMIT_SETTINGS = {
   connectionsPerAddress: setting<number>({
     variable: 'GATEWAY_CONNECTIONS_PER_ADDRESS',
     schema: integer(0, 1_000_000),
-    default: 1_000,
+    default: 2_000,
     unit: 'connections',
     help: 'Connections that an address (of IPv6 its /64) may have at a time, on all gateways together; 0 for any number. As all limits by address, it is not for private addresses that no trusted proxy has told of: those are balancers.',
   }),
   connectsPerMinute: setting<number>({
     variable: 'GATEWAY_CONNECTS_PER_MINUTE',
     schema: integer(0, 1_000_000),
-    default: 2_000,
+    default: 5_000,
     unit: 'connects',
     help: 'Connections that an address may make in a minute; 0 for any number.',
   }),
   authFailuresPerMinute: setting<number>({
     variable: 'GATEWAY_AUTH_FAILURES_PER_MINUTE',
     schema: integer(0, 1_000_000),
-    default: 300,
+    default: 1_000,
     unit: 'failures',
     help: 'Bad tokens that may come from an address in a minute, before it is shut out for the rest of that; 0 for any number.',
   }),
   resumeFailuresPerMinute: setting<number>({
     variable: 'GATEWAY_RESUME_FAILURES_PER_MINUTE',
     schema: integer(0, 1_000_000),
-    default: 300,
+    default: 1_000,
     unit: 'failures',
     help: 'The same of resumes and watches of sessions that do not exist, or with a token that is not theirs.',
   }),
@@ -82,9 +85,9 @@ export const LIMIT_SETTINGS = {
   shedLoopDelayMs: setting<number>({
     variable: 'GATEWAY_SHED_LOOP_DELAY_MS',
     schema: integer(0, 60_000),
-    default: 300,
+    default: 500,
     unit: 'ms',
-    help: 'The same while its event loop is late by more than this on average over 5 s. 0 for never.',
+    help: 'The same while its event loop is late by more than this on average, in each of the last 5 s. 0 for never.',
   }),
   leaseMs: setting<number>({
     variable: 'GATEWAY_LEASE_MS',

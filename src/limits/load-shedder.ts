@@ -6,7 +6,7 @@ import { refusal } from './refusal.ts';
 
 /** How often the load is looked at, in milliseconds. */
 const CHECK_MS = 1_000;
-/** The event loop counts by its mean over so many looks: a single long task is no pressure. */
+/** The event loop must have been late at so many looks in a row: a long task, such as the start itself, is no pressure. */
 const LOOKS = 5;
 /** Who was shed comes back below this share of a bound, so that it is not refused and taken in turn. */
 const RELIEF = 0.9;
@@ -60,7 +60,7 @@ export class LoadShedder {
     const { bounds, load } = this.#options;
     this.#delays.push(load.loopDelayMs());
     if (this.#delays.length > LOOKS) this.#delays.shift();
-    const delayMs = this.#delays.reduce((sum, one) => sum + one, 0) / LOOKS;
+    const delayMs = this.#delays.length < LOOKS ? 0 : Math.min(...this.#delays);
     this.#note('memory', load.memory() * 100, bounds.shedMemoryPercent);
     this.#note('event_loop', delayMs, bounds.shedLoopDelayMs);
   }
