@@ -24,6 +24,8 @@ interface DoorOptions {
 }
 
 const WINDOW_SECONDS = 60;
+/** By how much of their wait those spread who are refused. */
+const SPREAD = 0.5;
 /** Of an address that is shut out, all that is known: more at a time are an attack, and the oldest are forgotten. */
 const MOST_SHUT_OUT = 10_000;
 
@@ -108,7 +110,9 @@ export class DoorLimits {
   }
 
   #refuse(limit: LimitName, what: string, wait: number): GatewayError {
-    return refusal(this.#options.metrics, limit, `${what}; try again in ${Math.ceil(wait / 1000)} s.`, wait);
+    // All whom a window keeps out would come back at its end.
+    const spread = Math.round(wait * (1 + Math.random() * SPREAD));
+    return refusal(this.#options.metrics, limit, `${what}; try again in ${Math.ceil(spread / 1000)} s.`, spread);
   }
 
   #rate(limit: LimitName, most: number): Rate | undefined {

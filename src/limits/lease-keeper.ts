@@ -104,7 +104,7 @@ export class LeaseKeeper {
     try {
       return await leases.acquire(lease, most, this.#ttlMs);
     } catch (error) {
-      if (!(error instanceof StoreUnavailableError)) throw error;
+      this.#noteFailure(error);
       metrics.limitFallbacksTotal.inc({ limit });
       const own = this.#scopes.get(lease.scope);
       const held = own?.size ?? 0;
@@ -152,11 +152,13 @@ export class LeaseKeeper {
 
   #inBackground(call: Promise<unknown>): void {
     const settled = call
-      .catch((error: unknown) => {
-        // A store that is away forgets what is not renewed.
-        if (!(error instanceof StoreUnavailableError)) this.#options.log.error({ err: error }, 'lease keeper failed');
-      })
+      .catch((error: unknown) => this.#noteFailure(error))
       .finally(() => this.#underWay.delete(settled));
     this.#underWay.add(settled);
+  }
+
+  /** A store that is away is nothing to be told of here; no other fault may keep anybody out, or end the process. */
+  #noteFailure(error: unknown): void {
+    if (!(error instanceof StoreUnavailableError)) this.#options.log.error({ err: error }, 'lease keeper failed');
   }
 }

@@ -358,6 +358,7 @@ export class Connection implements Guest {
     const error = refusal(metrics, 'events_per_connection', message, waitMs);
     if (verdict !== 'cut') throw error;
     log.warn('client sends far too many events; connection cut');
+    metrics.offendingConnectionsTotal.inc({ reason: 'event_flood' });
     this.#cut();
     return false;
   }

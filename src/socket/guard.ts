@@ -24,8 +24,7 @@ type Handshake = Pick<Socket, 'id' | 'handshake' | 'conn' | 'once'> & { data: { 
  * has too much already is not even asked.
  */
 export function guard({ authenticator, doors, log, metrics, trustedProxies }: GuardOptions) {
-  const admit = async (socket: Handshake): Promise<void> => {
-    const { token, ...manner } = readHandshake(socket.handshake, trustedProxies);
+  const admit = async (socket: Handshake, { token, ...manner }: ReturnType<typeof readHandshake>): Promise<void> => {
     const leave = leaving(socket, await doors.enter(manner.countedAddress, socket.id));
     try {
       const principal = await doors.authenticate(manner.countedAddress, () => authenticator.authenticate(token));
@@ -36,14 +35,14 @@ export function guard({ authenticator, doors, log, metrics, trustedProxies }: Gu
     }
   };
   return (socket: Handshake, next: (error?: Error) => void): void => {
-    admit(socket).then(
+    const handshake = readHandshake(socket.handshake, trustedProxies);
+    admit(socket, handshake).then(
       () => next(),
       (thrown: unknown) => {
         const error = toGatewayError(thrown);
         if (error.code === 'internal') log.error({ err: thrown, connection_id: socket.id }, 'internal fault');
         metrics.errorsTotal.inc({ code: error.code });
-        const { protocol } = readHandshake(socket.handshake, trustedProxies);
-        next(refusal(error, protocol === 2 ? new Presenter(2, socket.id) : undefined));
+        next(refusal(error, handshake.protocol === 2 ? new Presenter(2, socket.id) : undefined));
       },
     );
   };

@@ -94,6 +94,12 @@ describe('loadConfig', () => {
     expect(faultsOf({ PORT: 'tcp://10.0.0.1:5001' }).message).toContain('PORT="tcp://10.0.0.1:5001" must be');
   });
 
+  it('refuses a limit for each user where everybody is the same one', () => {
+    expect(faultsOf({ GATEWAY_SESSIONS_PER_USER: '2' }).message).toContain(
+      'GATEWAY_SESSIONS_PER_USER="2" needs GATEWAY_AUTH: without it everybody is one user',
+    );
+  });
+
   it('refuses the same port for clients and administrators', () => {
     expect(faultsOf({ PORT: '9464' }).message).toContain('GATEWAY_ADMIN_PORT="9464" must differ from PORT');
   });

@@ -151,6 +151,15 @@ describe('a lease keeper', () => {
     await granted(one, { ...ask('c'), most: undefined });
   });
 
+  it('keeps nobody out, and ends no process, for a fault of its own', async () => {
+    const one = keeper();
+    leases.acquire = () => Promise.reject(new TypeError('a fault'));
+    leases.renew = () => Promise.reject(new TypeError('a fault'));
+    await granted(one, ask('a'));
+    await vi.advanceTimersByTimeAsync(TTL_MS);
+    expect(await one.take(ask('b'))).toMatchObject({ kind: 'refused' });
+  });
+
   it('does nothing worse than keep a place for its term when it cannot be given back', async () => {
     const one = keeper();
     const place = await granted(one, ask('a'));
