@@ -32,7 +32,6 @@ metrics.serviceMonitor: serviceMonitor
 {{- end -}}
 
 {{- define "gateway.checkScale" -}}
-{{- $values := .Values -}}
 {{- $name := ternary "autoscaling.maxReplicas" "replicaCount" (eq (include "gateway.isScaled" .) "yes") -}}
 {{- if not (include "gateway.hasRedis" .) -}}
 {{- range $name, $count := dict $name (include "gateway.maxPods" . | int) "workers" (int .Values.workers) -}}
