@@ -62,7 +62,7 @@ export default {
       name: 'stores-are-chosen-in-one-place',
       severity: 'error',
       from: { path: '^src/', pathNot: '^src/store/' },
-      to: { path: '^src/store/', pathNot: '^src/store/(index|store|leases|quota|rates|session-id)\\.ts$' },
+      to: { path: '^src/store/', pathNot: '^src/store/(index|store|leases|ledger|quota|rates|session-id)\\.ts$' },
     },
     {
       name: 'emulator-and-engine-share-no-code',

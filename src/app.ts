@@ -8,6 +8,7 @@ import { startEngine } from './engines/index.ts';
 import { armFailpoints, parseFailpoints } from './failpoints.ts';
 import { Certificate } from './http/certificate.ts';
 import { createHttpServer } from './http/server.ts';
+import { Budgets } from './limits/budgets.ts';
 import { DoorLimits } from './limits/door-limits.ts';
 import { LeaseKeeper } from './limits/lease-keeper.ts';
 import { loadOfThisProcess } from './limits/load.ts';
@@ -144,7 +145,7 @@ export class App implements Health {
       this.#adminPort = await listen(admin, config.adminHost, config.adminPort, SETTINGS.adminPort.variable);
     }
 
-    const { leases, makeRate, openQuota, store } = await openStore(
+    const { leases, ledger, makeRate, openQuota, store } = await openStore(
       config,
       storeBounds(config),
       this.#log,
@@ -164,6 +165,8 @@ export class App implements Health {
 
     const keeper = new LeaseKeeper({ leases, metrics, ttlMs: config.leaseMs, log: this.#log });
     this.#steps.push({ name: 'leases', close: () => keeper.close() });
+    const budgets = new Budgets({ ledger, bounds: config, metrics, log: this.#log });
+    this.#steps.push({ name: 'budgets', close: () => budgets.close() });
 
     const shedder = new LoadShedder({
       load: loadOfThisProcess(config.workers),
@@ -191,6 +194,7 @@ export class App implements Health {
       isShared: config.redisUrl !== undefined,
       places: new SessionPlaces(keeper, config, metrics),
       assertRoom: () => shedder.assertRoom(),
+      budgets,
       limits,
       metrics,
       log: this.#log,
@@ -212,6 +216,7 @@ export class App implements Health {
       door,
       doors,
       trustedProxies,
+      budgets,
       origins,
       certificate,
       times: config,

@@ -9,6 +9,7 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   origin_refused: 403,
   bad_request: 400,
   rate_exceeded: 429,
+  store_unavailable: 503,
   internal: 500,
 };
 

@@ -3,6 +3,7 @@ import helmet from '@fastify/helmet';
 import Fastify, { type FastifyInstance } from 'fastify';
 import type { OriginPolicy } from '../auth/origin-policy.ts';
 import { GatewayError } from '../errors.ts';
+import type { Budgets } from '../limits/budgets.ts';
 import type { Logger } from '../log.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import { VERSION } from '../version.ts';
@@ -10,6 +11,7 @@ import type { Certificate } from './certificate.ts';
 import { answerError } from './errors.ts';
 import { lookAtRequests, type RequestTimes, serverOptions } from './limits.ts';
 import { addTokenRoute, type TokenRouteOptions } from './tokens.ts';
+import { addUsageRoute } from './usage.ts';
 
 /** Largest body in bytes: requests here are a few fields. */
 const MAX_BODY_BYTES = 16_384;
@@ -27,6 +29,7 @@ const CONTENT_POLICY = {
 };
 
 export interface HttpServerOptions extends TokenRouteOptions {
+  readonly budgets: Budgets;
   readonly origins: OriginPolicy;
   /** TLS ends here; otherwise in front, or nowhere. */
   readonly certificate: Certificate | undefined;
@@ -39,7 +42,7 @@ export interface HttpServerOptions extends TokenRouteOptions {
 
 /** The public HTTP server. Socket.IO shares its port; `/` tells whoever opens it in a browser what is here. */
 export async function createHttpServer(options: HttpServerOptions): Promise<FastifyInstance> {
-  const { certificate, isHandedConnections, log, metrics, origins, times } = options;
+  const { budgets, certificate, door, isHandedConnections, log, metrics, origins, times } = options;
   const http = Fastify({
     bodyLimit: MAX_BODY_BYTES,
     serverFactory: (handler): Server =>
@@ -65,5 +68,6 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Fast
     socket_io_client: '/socket.io/socket.io.js',
   }));
   addTokenRoute(http, options);
+  addUsageRoute(http, door, budgets);
   return http;
 }

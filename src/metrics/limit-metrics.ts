@@ -5,6 +5,7 @@ import { declaringIn } from './declaring.ts';
 const NAMES = Object.keys(LIMITS) as LimitName[];
 /** Those that are counted with other workers, so that a worker may have to decide alone. */
 const SHARED = NAMES.filter((name) => /_per_(user|tenant|token|address)$/.test(name));
+const BUDGETS = NAMES.filter((name) => LIMITS[name] === 'budget_exceeded');
 
 /** What the limits measure. */
 export function createLimitMetrics(registry: Registry) {
@@ -18,6 +19,9 @@ export function createLimitMetrics(registry: Registry) {
       'Decisions that a worker made by itself because the store was away, by limit.',
       { limit: SHARED },
     ),
+    budgetWarningsTotal: closedCounter('budget_warnings_total', 'Daily budgets that were nearly used up, by kind.', {
+      limit: BUDGETS,
+    }),
     shedding: gauge('shedding', 'Workers that refuse new sessions because of this pressure.', ['pressure']),
     leases: gauge('leases', 'Places under a limit that are kept in the store.', ['limit']),
   };

@@ -40,7 +40,8 @@ const PROTOCOLS = ['1', '2'] as const;
 const CODES = Object.keys(ERROR_CODES) as ErrorCode[];
 /** Why nothing of a session is left in a process. */
 const END_REASONS = [
-  ...(['client_stop', 'draining', 'token_expired', 'duration_exceeded', 'disconnected', 'error'] as const),
+  ...(['client_stop', 'draining', 'token_expired', 'duration_exceeded', 'budget_exceeded'] as const),
+  ...(['disconnected', 'error'] as const),
   ...(['expired', 'taken_over', 'handed_over'] as const),
 ] as const;
 
@@ -100,6 +101,14 @@ export function createMetrics() {
     }),
     ...createEngineMetrics(registry),
     ...createServerMetrics(registry),
+    billedSecondsTotal: counter('billed_seconds_total', 'Seconds that the engine bills, counted as it counts them.', [
+      'engine',
+    ]),
+    trimmedSecondsTotal: counter(
+      'trimmed_seconds_total',
+      'Seconds of silence that an engine was not given because the session asked for that.',
+      ['engine'],
+    ),
     viewers: gauge('viewers', 'Watches of sessions, one for each viewer and session.'),
     viewerReadsTotal: closedCounter('viewer_reads_total', 'Reads of journals for viewers, by outcome.', {
       outcome: ['read', 'unknown', 'forbidden', 'unavailable'],

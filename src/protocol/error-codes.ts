@@ -29,7 +29,10 @@ export const ERROR_CODES = {
     meaning: 'Audio arrives faster than it can be transcribed; the chunk was not taken.',
   },
   duration_exceeded: { retryable: false, meaning: 'The session reached its longest allowed duration.' },
-  budget_exceeded: { retryable: false, meaning: 'The budget of the tenant is used up.' },
+  budget_exceeded: {
+    retryable: false,
+    meaning: 'A daily budget of the tenant or the user is used up, until `retry_after_ms` have passed.',
+  },
   quota_exhausted: { retryable: true, meaning: 'No engine stream is free within the account quota.' },
   overloaded: { retryable: true, meaning: 'The gateway sheds new sessions to protect running ones.' },
   engine_unavailable: { retryable: true, meaning: 'The speech engine cannot be reached or has no capacity left.' },

@@ -73,6 +73,7 @@ export class OwnedSession {
       applicant: this.#line,
       from: claimed && originOf(claimed, next),
       clientKeepsAudio: durability?.acks,
+      meter: options.account,
       limits,
       metrics,
       log,
@@ -176,13 +177,12 @@ export class OwnedSession {
   }
 
   /**
-   * Ends the session because this gateway goes, at a moment when no word is cut in two.
+   * Ends the session of the gateway's own accord, with its last finals, at a moment when no word is cut in two.
    * @param withinMs how long such a moment is waited for, in milliseconds
-   * @returns once it is gone, with its last finals given
    */
-  async stopForDrain(withinMs: number): Promise<void> {
+  async stopWhenQuiet(reason: StopReason, withinMs: number): Promise<void> {
     await untilQuiet(this.#session, withinMs);
-    if (!this.stopping) this.stop('draining');
+    if (!this.stopping) this.stop(reason);
     await this.gone;
   }
 

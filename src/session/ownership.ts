@@ -8,7 +8,7 @@ import type { SessionSecrets } from '../resume/tokens.ts';
 import type { Claim, ClaimedSession, SessionSnapshot, Store } from '../store/store.ts';
 import type { Audience } from './audience.ts';
 import type { IntakeLimits } from './intake.ts';
-import type { SessionEnd, SessionLimits } from './session-options.ts';
+import type { SessionEnd, SessionLimits, SessionMeter } from './session-options.ts';
 
 /** Bounds of a session that outlives its connection, in milliseconds unless the name says otherwise. */
 export interface OwnershipLimits extends SessionLimits, IntakeLimits {
@@ -46,6 +46,8 @@ export interface OwnedSessionOptions {
   readonly metrics: Metrics;
   readonly log: Logger;
   readonly audience: Audience;
+  /** Where what it uses is counted. */
+  readonly account: SessionMeter;
   /** Undefined: the session ends with its connection and is not journaled. */
   readonly durability: Durability | undefined;
   /** Called once, when nothing of the session is left here. */

@@ -3,6 +3,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Principal } from '../auth/principal.ts';
 import type { Engine } from '../engines/engine.ts';
 import { drainingError, GatewayError, toGatewayError } from '../errors.ts';
+import type { Account } from '../limits/account.ts';
+import type { Budgets } from '../limits/budgets.ts';
 import type { Seat, SessionPlaces } from '../limits/session-places.ts';
 import type { Logger } from '../log.ts';
 import type { Metrics } from '../metrics/metrics.ts';
@@ -29,6 +31,9 @@ export interface DrainTerms {
   readonly quietMs: number;
 }
 
+/** How long a session whose budget is used up may go on for what is being said to come to an end, in milliseconds. */
+const LAST_SENTENCE_MS = 5_000;
+
 /** Makes the view of a connection on a session, once it is known what that transcribes. */
 type MakeView = (sessionId: string, request: StartRequest) => SessionView;
 
@@ -39,6 +44,7 @@ interface RegistryOptions {
   /** Throws `overloaded` while there is no room for new sessions. */
   readonly assertRoom: () => void;
   readonly limits: OwnershipLimits & { readonly sessionAudioMs: number };
+  readonly budgets: Budgets;
   /** Other workers share the store: sessions can go on elsewhere. */
   readonly isShared: boolean;
   readonly audience: Audience;
@@ -46,6 +52,12 @@ interface RegistryOptions {
   readonly tellClaim: (sessionId: string, epoch: number) => void;
   readonly metrics: Metrics;
   readonly log: Logger;
+}
+
+/** What a session has of what is its tenant's and its user's. */
+interface Tenancy {
+  readonly account: Account;
+  readonly seat: Seat;
 }
 
 /** The sessions of this process: the one place where a session begins or goes on, and where a drain finds them all. */
@@ -90,8 +102,8 @@ export class SessionRegistry {
     this.#options.assertRoom();
     if (terms === undefined) {
       const id = randomUUID();
-      const { seat, session } = this.#add(id, request, undefined, principal, log, makeView(id, request));
-      session.run(seat.take());
+      const { session, tenancy } = this.#add(id, request, undefined, principal, log, makeView(id, request));
+      session.run(this.#admitTo(tenancy));
       return session;
     }
     const { acks, start } = terms;
@@ -102,8 +114,8 @@ export class SessionRegistry {
     const record = { ...recordOf(secrets, principal.id, stored, this.#claims.owner), start };
     const next = { chunk: 1, offset: 0 };
     const durability = { store: this.#options.store, secrets, record, attempt: 0, claim, acks, next };
-    const { seat, session } = this.#add(id, request, durability, principal, log, makeView(id, request));
-    session.run(this.#admit({ ...record, sessionId: id, claimId: claim.claimId, channels: request.channels }, seat));
+    const { session, tenancy } = this.#add(id, request, durability, principal, log, makeView(id, request));
+    session.run(this.#admit({ ...record, sessionId: id, claimId: claim.claimId, channels: request.channels }, tenancy));
     return session;
   }
 
@@ -167,7 +179,7 @@ export class SessionRegistry {
   async leave(session: OwnedSession, { moveMs, quietMs }: DrainTerms): Promise<void> {
     this.#leaving.add(session);
     if (!this.isMovable(session)) {
-      await session.stopForDrain(quietMs);
+      await session.stopWhenQuiet('draining', quietMs);
       return;
     }
     await Promise.race([session.gone, delay(moveMs, undefined, { ref: false })]);
@@ -208,8 +220,9 @@ export class SessionRegistry {
     principal: Principal,
     log: Logger,
     view: SessionView,
-  ): { session: OwnedSession; seat: Seat } {
-    const { audience, engine, limits, metrics, places } = this.#options;
+  ): { session: OwnedSession; tenancy: Tenancy } {
+    const { audience, budgets, engine, limits, metrics, places } = this.#options;
+    const account = budgets.account(principal);
     // Sessions of one start key have one seat: a later start takes that of the session that it ends.
     const seat = places.seat(principal, durability === undefined ? id : tagOf(id));
     const { sessionSeconds } = principal.limits;
@@ -224,31 +237,40 @@ export class SessionRegistry {
         metrics,
         log: log.child({ session_id: id }),
         audience,
+        account,
         durability,
         onGone: (reason) => {
           if (this.#sessions.get(id) === session) this.#sessions.delete(id);
           metrics.sessions.set(this.#sessions.size);
           metrics.sessionsEndedTotal.inc({ reason });
+          account.close();
           if (reason === 'handed_over' || reason === 'taken_over') seat.leave();
           else seat.release();
         },
       },
       view,
     );
+    account.onSpent(() => void session.stopWhenQuiet('budget_exceeded', LAST_SENTENCE_MS));
     this.#sessions.set(id, session);
     metrics.sessions.set(this.#sessions.size);
-    return { session, seat };
+    return { session, tenancy: { account, seat } };
+  }
+
+  /** @throws GatewayError `budget_exceeded` or `sessions_exceeded` */
+  async #admitTo({ account, seat }: Tenancy): Promise<void> {
+    await account.admit();
+    await seat.take();
   }
 
   /**
    * Writes the record of a new session, and takes its places: in this order, because a start that comes too late must not
    * touch those of a later one.
-   * @throws GatewayError `session_exists`, `store_unavailable` or `sessions_exceeded`
+   * @throws GatewayError `session_exists`, `store_unavailable`, `budget_exceeded` or `sessions_exceeded`
    */
-  async #admit(session: NewSession, seat: Seat): Promise<void> {
+  async #admit(session: NewSession, tenancy: Tenancy): Promise<void> {
     const ended = await this.#claims.create(session);
     if (ended !== undefined) this.#sessions.get(ended.sessionId)?.fence(ended.epoch);
-    await seat.take();
+    await this.#admitTo(tenancy);
   }
 
   async #resumeInTurn(
@@ -337,8 +359,8 @@ export class SessionRegistry {
       claimed,
       next,
     };
-    const { seat, session } = this.#add(sessionId, stored.request, durability, principal, log, view);
-    seat.keep();
+    const { session, tenancy } = this.#add(sessionId, stored.request, durability, principal, log, view);
+    tenancy.seat.keep();
     const from = Math.max(claimed.watermark.offset, ...claimed.ends);
     if (from < next.offset) session.reportMissing(from, next.offset);
     session.run();

@@ -32,7 +32,7 @@ export interface SessionGap {
  */
 export type GapReason = 'replay_overflow' | 'engine_failed' | 'client_overflow';
 
-export type StopReason = 'client_stop' | 'draining' | 'token_expired' | 'duration_exceeded';
+export type StopReason = 'client_stop' | 'draining' | 'token_expired' | 'duration_exceeded' | 'budget_exceeded';
 
 export interface SessionEnd {
   readonly reason: StopReason | 'disconnected' | 'error';
@@ -62,6 +62,13 @@ export interface SessionOrigin {
 
 /** What a session is in the line for engine streams. */
 export type SessionApplicant = Omit<Applicant, 'over' | 'queued'>;
+/** On whose account a session runs. */
+export interface SessionMeter {
+  /** The client sent audio, in milliseconds. */
+  audio(ms: number): void;
+  /** The engine bills for it, in whole seconds. */
+  billed(seconds: number): void;
+}
 
 export interface SessionOptions {
   readonly id: string;
@@ -75,6 +82,8 @@ export interface SessionOptions {
   readonly clientKeepsAudio?: boolean | undefined;
   readonly sink: SessionSink;
   readonly limits: SessionLimits;
+  /** Where what the session uses is counted. */
+  readonly meter?: SessionMeter | undefined;
   readonly metrics: Metrics;
   readonly log: Logger;
 }

@@ -5,22 +5,23 @@ import { type AudioFormat, BYTES_PER_SAMPLE, msToSamples, samplesToMs } from '..
 import { AudioBuffer } from './audio-buffer.ts';
 import { coverAllButPreRoll } from './coverage.ts';
 import { Room } from './room.ts';
+import { SessionCounts } from './session-counts.ts';
 import type { GapReason, SessionEnd, SessionOptions, StopReason } from './session-options.ts';
 import { SilenceTrimmer } from './silence-trimmer.ts';
 import { type SessionState, transition } from './state.ts';
+import { streamLimitsOf } from './stream-limits.ts';
 import { type StreamEnd, StreamOpener } from './stream-opener.ts';
-import { type StreamLimits, StreamRun } from './stream-run.ts';
+import { StreamRun } from './stream-run.ts';
 import { type PlacedResult, Timeline } from './timeline.ts';
 
 /** The engine may hang twice in a row while the session flushes; a third stream would only make the client wait. */
 const MAX_STALLS_WHILE_STOPPING = 2;
-/** Each stall in a row doubles the wait for the next, up to this factor: silence of an engine is weak evidence. */
-const MAX_STALL_FACTOR = 8;
-/** Share of the engine's own limit after which a stream without audio is parked. */
-const PARK_BEFORE_LIMIT = 0.8;
 
 /** The applicant of a session of which nobody says more. */
 const ANYBODY = { tenant: '', isResumable: false, isAttended: () => true, moves: () => false };
+
+/** Reasons of a stop that no client asked for. */
+const OF_ITS_OWN_ACCORD = new Set<StopReason | undefined>(['draining', 'duration_exceeded', 'budget_exceeded']);
 
 /** How a stream ended. */
 interface Served extends StreamEnd {
@@ -47,6 +48,7 @@ export class Session {
   /** Undefined where the engine is given all audio. */
   readonly #trimmer: SilenceTrimmer | undefined;
   readonly #timeline: Timeline;
+  readonly #counts: SessionCounts;
   readonly #opener: StreamOpener;
   readonly #backlogLimit: number;
   readonly #resolveEnded: (end: SessionEnd) => void;
@@ -71,7 +73,7 @@ export class Session {
   #lineTimer: NodeJS.Timeout | undefined;
 
   constructor(options: SessionOptions) {
-    const { id, engine, from, limits, log, metrics, request } = options;
+    const { id, engine, from, limits, log, meter, metrics, request } = options;
     this.id = id;
     this.#options = options;
     const replayLimit = msToSamples(limits.replayMs, request.sampleRate);
@@ -79,6 +81,8 @@ export class Session {
     // Where nothing is paid for, nothing is saved.
     const trims = request.trimSilence === true && engine.capabilities.billing !== undefined;
     this.#trimmer = trims ? new SilenceTrimmer(this.#buffer, request) : undefined;
+    const { capabilities } = engine;
+    this.#counts = new SessionCounts({ capabilities, meter, metrics, sampleRate: request.sampleRate });
     this.#timeline = new Timeline(from?.position, from?.ends);
     this.#finals = from?.finals ?? 0;
     this.#backlogLimit = msToSamples(limits.backlogMs, request.sampleRate);
@@ -101,7 +105,7 @@ export class Session {
 
   /** True once this gateway ends the session of its own accord: the client cannot know, and may still speak. */
   get endsByItself(): boolean {
-    return this.#stopReason === 'draining' || this.#stopReason === 'duration_exceeded';
+    return OF_ITS_OWN_ACCORD.has(this.#stopReason);
   }
 
   /** The backlog is at most half full, or the session has ended. */
@@ -187,7 +191,7 @@ export class Session {
     }
     this.#buffer.append(audio, performance.now());
     this.#trimmer?.hear(audio);
-    this.#options.metrics.audioSecondsTotal.inc(samples / sampleRate);
+    this.#counts.received(samples);
     this.#run?.audioArrived();
     this.#wakeUp();
   }
@@ -233,26 +237,32 @@ export class Session {
    * @returns how it ended
    */
   async #serve(stream: EngineStream): Promise<Served> {
-    const { engine, metrics, request } = this.#options;
+    const { engine, limits, metrics, request } = this.#options;
     const watermark = this.#buffer.watermark;
+    const bill = this.#counts.bill();
     const run = new StreamRun({
       stream,
       capabilities: engine.capabilities,
       buffer: this.#buffer,
       timeline: this.#timeline,
       trimmer: this.#trimmer,
-      limits: this.#streamLimits(),
+      limits: streamLimitsOf(limits, engine.capabilities, this.#stalls),
       sampleRate: request.sampleRate,
       stopping: this.stopping,
       onResult: (result, latencyMs) => this.#deliver(result, latencyMs),
       onDropped: () => metrics.finalsDroppedTotal.inc(),
-      onMoved: () => this.#room.check(),
+      onMoved: (moved) => {
+        if ('given' in moved) bill?.given(moved.given);
+        else this.#counts.trimmed(moved.cut);
+        this.#room.check();
+      },
       onEnding: (why) => this.#moveTo(why === 'stopped' ? 'flushing' : 'parking'),
     });
     this.#run = run;
     // The client may have left while the stream was handed over.
     if (this.#aborted.signal.aborted) run.abort();
     const outcome = await run.run();
+    bill?.close();
     this.#run = undefined;
     this.#opener.closed(outcome);
     this.#aborted.signal.throwIfAborted();
@@ -288,20 +298,10 @@ export class Session {
     // Words that were shown may be so soft that they are no sound here.
     if (samples === undefined || hasOpenWords) return true;
     buffer.skip(samples);
+    this.#counts.trimmed(samples);
     coverAllButPreRoll(buffer, this.#options.request.sampleRate);
     this.#room.check();
     return false;
-  }
-
-  #streamLimits(): StreamLimits {
-    const { engine, limits } = this.#options;
-    const { maxSilenceMs = Number.POSITIVE_INFINITY } = engine.capabilities;
-    return {
-      flushTimeoutMs: limits.flushTimeoutMs,
-      stallTimeoutMs: limits.stallTimeoutMs * Math.min(MAX_STALL_FACTOR, 2 ** this.#stalls),
-      parkAfterMs: Math.min(limits.parkAfterMs, maxSilenceMs * PARK_BEFORE_LIMIT),
-      catchUpSpeed: limits.catchUpSpeed,
-    };
   }
 
   #deliver(result: PlacedResult, latencyMs: number | undefined): void {

@@ -198,6 +198,11 @@ export class StreamRun {
       if (give >= least || (give > 0 && (finishing || isWhole))) {
         await this.#write(Math.min(give, most));
       } else if (finishing) {
+        const { head } = this.#options.buffer;
+        // Results that have ended before the stream was given its end came to it too early: they are noticed by then.
+        await new Promise(setImmediate);
+        const isFinished = (this.#stopping || this.#parking) && this.#options.buffer.head === head;
+        if (!isFinished || this.#closed.signal.aborted) continue;
         this.#ending = this.#stopping ? 'stopped' : 'parked';
         this.#progressAt = performance.now();
         this.#options.onEnding(this.#ending);

@@ -99,6 +99,7 @@ export class ConnectionView implements SessionView {
     if (this.#muted) return;
     // After the last finals, for it is the last word to a client that takes it for a failure.
     if (stop.reason === 'duration_exceeded') emitError(durationExceeded(stop.samples / facts.sampleRate));
+    if (stop.reason === 'budget_exceeded') emitError(budgetExceeded());
     onOver(undefined);
     socket.emit('transcription_stopped', presenter.stopped(facts, stop));
   }
@@ -131,4 +132,8 @@ export class ConnectionView implements SessionView {
 function durationExceeded(seconds: number): GatewayError {
   const message = `The session has reached its longest allowed duration, after ${Math.floor(seconds)} s of audio; the rest was not taken.`;
   return new GatewayError('duration_exceeded', message);
+}
+
+function budgetExceeded(): GatewayError {
+  return new GatewayError('budget_exceeded', 'A daily budget of the tenant or the user is used up; the session ends.');
 }

@@ -1,9 +1,11 @@
 import type { Config } from '../config/schema.ts';
 import type { Logger } from '../log.ts';
 import type { Leases } from './leases.ts';
+import type { Ledger } from './ledger.ts';
 import { MemoryRate, RedisRate } from './limiter-rate.ts';
 import { MemoryStore } from './memory.ts';
 import { MemoryLeases } from './memory-leases.ts';
+import { MemoryLedger } from './memory-ledger.ts';
 import { MemoryQuota } from './memory-quota.ts';
 import type { PubSub } from './pub-sub.ts';
 import type { QuotaLedger, QuotaRules } from './quota.ts';
@@ -24,6 +26,7 @@ export interface SharedState {
   readonly makeRate: MakeRate;
   /** The ledger of the quotas of speech accounts. */
   readonly openQuota: (rules: QuotaRules) => QuotaLedger;
+  readonly ledger: Ledger;
 }
 
 /**
@@ -43,6 +46,7 @@ export async function openStore(
       return {
         store: new MemoryStore(bounds),
         leases: new MemoryLeases(),
+        ledger: new MemoryLedger(),
         makeRate: (options) => new MemoryRate(options),
         openQuota: (rules) => new MemoryQuota(rules),
       };
@@ -50,9 +54,10 @@ export async function openStore(
     case 'sentinel':
     case 'cluster': {
       // Loaded here, because the client takes its time and memory, and a gateway without Redis needs none of it.
-      const [{ RedisStore }, { RedisLeases }, { RedisQuota }, { RedisLink }] = await Promise.all([
+      const [{ RedisStore }, { RedisLeases }, { RedisLedger }, { RedisQuota }, { RedisLink }] = await Promise.all([
         import('./redis.ts'),
         import('./redis-leases.ts'),
+        import('./redis-ledger.ts'),
         import('./redis-quota.ts'),
         import('./redis-link.ts'),
       ]);
@@ -63,6 +68,7 @@ export async function openStore(
         leases: new RedisLeases(link, config.redisPrefix),
         makeRate: (options) => new RedisRate(link.client, config.redisPrefix, options),
         openQuota: (rules) => new RedisQuota(link, config.redisPrefix, rules),
+        ledger: new RedisLedger(link, config.redisPrefix),
       };
     }
   }

@@ -5,6 +5,7 @@ export const SCRIPT_NAMES = [
   ...(['create', 'claim', 'append', 'stop', 'update', 'read', 'rebuild', 'remove'] as const),
   ...(['acquire', 'renew', 'release'] as const),
   ...(['ask', 'hold', 'note'] as const),
+  ...(['spend'] as const),
 ] as const;
 export type ScriptName = (typeof SCRIPT_NAMES)[number];
 

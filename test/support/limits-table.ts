@@ -15,6 +15,7 @@ interface Row {
 const SESSIONS = 'test/e2e/session-limits.test.ts';
 const DOOR = 'test/e2e/door-limits.test.ts';
 const AUDIO = 'test/e2e/audio-limits.test.ts';
+const BUDGETS = 'test/e2e/budgets.test.ts';
 const SHEDDER = 'test/unit/limits/load-shedder.test.ts';
 
 /** Every limit that is counted in `limit_refusals_total`. */
@@ -27,6 +28,17 @@ const COUNTED: Readonly<Record<LimitName, Row>> = {
   session_audio: { what: 'audio of a session', bound: 'sessionAudioMs', test: AUDIO },
   audio_speed: { what: 'speed of the audio of a session, after a burst', bound: 'audioSpeed', test: AUDIO },
   events_per_connection: { what: 'chunks of a connection in a second', bound: 'eventsPerSecond', test: AUDIO },
+  billed_seconds_per_tenant: {
+    what: 'billed seconds of a tenant in a day',
+    bound: 'tenantDailyBilledSeconds',
+    test: BUDGETS,
+  },
+  audio_seconds_per_tenant: {
+    what: 'audio of a tenant in a day',
+    bound: 'tenantDailyAudioSeconds',
+    test: BUDGETS,
+  },
+  audio_seconds_per_user: { what: 'audio of a user in a day', bound: 'userDailyAudioSeconds', test: BUDGETS },
   connections_per_address: { what: 'connections of an address at a time', bound: 'connectionsPerAddress', test: DOOR },
   connects_per_address: { what: 'connects of an address in a minute', bound: 'connectsPerMinute', test: DOOR },
   auth_failures_per_address: {

@@ -98,13 +98,13 @@ describe('a session over an engine that breaks in every way', () => {
     },
   );
 
-  it.concurrent.each(CASES.slice(0, 24))(
+  it.concurrent.each(CASES.slice(0, 16))(
     'does so too where silence is trimmed, of which no engine is given much: %j, pause every %d',
     { timeout: 60_000 },
     async (fault, pauseEvery) => {
       // Pauses that are cut and pauses that are not, and blocks that lie across the frames of the detector.
       const silentBlocks = { min: SILENT_BLOCKS_TO_CUT, max: 250 };
-      const whole = codedAudio({ utterances: 8, blocks: { min: 1, max: 40 }, silentBlocks, seed: fault.seed });
+      const whole = codedAudio({ utterances: 6, blocks: { min: 1, max: 40 }, silentBlocks, seed: fault.seed });
       const audio = shifted(whole, fault.seed % BLOCK_SAMPLES);
       const engine = faultyEngine(fault);
       await expectWhole(engine, audio, pauseEvery, true);
