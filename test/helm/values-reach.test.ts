@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { parseApiKeys, principalOfKey } from '../../src/auth/api-keys.ts';
 import { configOf } from './gateway-config.ts';
 import { CHART, HELM_VERSIONS, helm, type Manifest, ofKind, parseManifests, render, valuesOf } from './helm.ts';
+import { brokenRules } from './manifest-rules.ts';
 
 const EVERYTHING = parseManifests(render('helm-4', ...valuesOf('everything-values.yaml')));
 const SHARED = 'redis.existingSecret=redis';
@@ -110,6 +111,13 @@ describe('the values', () => {
   it('for production are three: engine, Redis and who may come in', () => {
     const production = rendered('engine=aws,aws.region=eu-central-1', SHARED, 'auth.existingSecret=keys');
     expect(configOf(production)).toMatchObject({ engine: 'aws', auth: 'api_key', redisUrl: expect.anything() });
+  });
+
+  it.each(['gateway-api', 'hpa', 'ingress', 'keda'])('for %s go on top of those for production', (example) => {
+    const files = [...valuesOf('production-values.yaml'), ...valuesOf(`${example}-values.yaml`)];
+    const manifests = parseManifests(render('helm-4', ...files));
+    expect(brokenRules(manifests)).toEqual([]);
+    expect(configOf(manifests)).toMatchObject({ engine: 'aws', auth: 'api_key' });
   });
 
   it('for an open door say so to the gateway', () => {

@@ -177,6 +177,12 @@ describe('after an installation', () => {
     expect(notes(ingress)).not.toContain('WARNING');
   });
 
+  it.each(INSTALLATIONS)('the notes are whole with %s', (installation) => {
+    const text = helm('helm-4', 'install', 'release', CHART, '--dry-run=client', ...valuesOf(installation));
+    expect(text.split('NOTES:')[1]).toMatch(/Health and metrics: service\/[a-z-]+-admin, port \d+/);
+    expect(text).not.toMatch(/<no value>|%!|map\[/);
+  });
+
   it('the notes name what is missing for a test and for an autoscaler', () => {
     expect(notes('auth.existingSecret=a')).toContain('set probe.existingSecret');
     expect(notes(SCALED)).toContain('/namespaces/default/pods/*/transcribe_gateway_sessions');
