@@ -6,10 +6,12 @@ import { App } from '../../../src/app.ts';
 import { loadConfig } from '../../../src/config/load.ts';
 import { createLogger } from '../../../src/log.ts';
 import { CodedEngine } from '../coded-engine.ts';
+import { NO_LIMITS } from '../no-limits.ts';
 import { FREE_PORTS } from '../process.ts';
 
 const ENVIRONMENT = {
   ...FREE_PORTS,
+  ...NO_LIMITS,
   GATEWAY_ENGINE: 'scripted',
   GATEWAY_RESUME_WINDOW_MS: '1000',
   GATEWAY_LINGER_MS: '0',

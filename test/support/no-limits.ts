@@ -1,0 +1,12 @@
+/** Lets anybody do as much as they like: for tests of what that does, which the limits would hide. */
+export const NO_LIMITS = {
+  GATEWAY_CONNECTIONS_PER_ADDRESS: '0',
+  GATEWAY_CONNECTS_PER_MINUTE: '0',
+  GATEWAY_AUTH_FAILURES_PER_MINUTE: '0',
+  GATEWAY_RESUME_FAILURES_PER_MINUTE: '0',
+  GATEWAY_EVENTS_PER_SECOND: '0',
+  GATEWAY_AUDIO_SPEED: '1000',
+  GATEWAY_AUDIO_BURST_MS: '3600000',
+  GATEWAY_SHED_MEMORY_PERCENT: '0',
+  GATEWAY_SHED_LOOP_DELAY_MS: '0',
+};
