@@ -11,6 +11,12 @@ export interface ClosedCounter<Values extends LabelValues> {
   get: Counter['get'];
 }
 
+/** A gauge that is read when it is asked for. */
+export interface SampledGauge<Value extends string> {
+  /** @param read gives the number for each value of the label; what is not there is 0 */
+  sample(read: () => ReadonlyMap<Value, number>): void;
+}
+
 /** Ways to declare metrics with our prefix. */
 export function declaringIn(registry: Registry) {
   const registers = [registry];
@@ -34,6 +40,25 @@ export function declaringIn(registry: Registry) {
       /** How the values of several workers make one. */
       aggregator: Aggregator = 'sum',
     ) => new Gauge({ name: PREFIX + name, help, labelNames, registers, aggregator }),
+    sampledGauge: <const Value extends string>(
+      name: string,
+      help: string,
+      label: string,
+      values: readonly Value[],
+    ): SampledGauge<Value> => {
+      let read: () => ReadonlyMap<Value, number> = () => new Map();
+      new Gauge({
+        name: PREFIX + name,
+        help,
+        labelNames: [label],
+        registers,
+        collect() {
+          const numbers = read();
+          for (const value of values) this.set({ [label]: value }, numbers.get(value) ?? 0);
+        },
+      });
+      return { sample: (reader) => (read = reader) };
+    },
     /** @param buckets in seconds */
     histogram: <L extends string>(name: string, help: string, buckets: number[], labelNames: readonly L[] = []) =>
       new Histogram({ name: PREFIX + name, help, buckets, labelNames, registers }),

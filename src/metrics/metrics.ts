@@ -51,7 +51,7 @@ const END_REASONS = [
  */
 export function createMetrics() {
   const registry = new Registry();
-  const { closedCounter, counter, gauge, histogram } = declaringIn(registry);
+  const { closedCounter, counter, gauge, histogram, sampledGauge } = declaringIn(registry);
 
   return {
     registry,
@@ -64,6 +64,12 @@ export function createMetrics() {
       ['reason'],
     ),
     sessions: gauge('sessions', 'Sessions that have not ended.'),
+    sessionStates: sampledGauge(
+      'session_states',
+      'Sessions by what their engine stream does; `detached` are those, of whatever state, whose client is away.',
+      'state',
+      ['starting', 'live', 'parking', 'parked', 'reopening', 'flushing', 'detached'],
+    ),
     sessionsStartedTotal: closedCounter('sessions_started_total', 'Sessions whose first engine stream opened.', {
       protocol: PROTOCOLS,
     }),

@@ -17,6 +17,7 @@ import { Session } from './session.ts';
 import type { SessionEnd, StopReason } from './session-options.ts';
 import { SessionOutput } from './session-output.ts';
 import type { EntryBody, SessionView } from './session-view.ts';
+import type { SessionState } from './state.ts';
 import { untilQuiet } from './until-quiet.ts';
 
 /** How long a session that is given up waits for its last entries to be committed, in milliseconds. */
@@ -108,6 +109,10 @@ export class OwnedSession {
 
   get isGone(): boolean {
     return this.#isGone;
+  }
+
+  get state(): SessionState {
+    return this.#session.state;
   }
 
   /** A client is attached. */

@@ -22,6 +22,7 @@ import type { Durability, OwnershipLimits } from './ownership.ts';
 import { joined, replay } from './replay.ts';
 import { expired, forbidden, nextChunk, recordOf, refused, type StoredRequest } from './resume-rules.ts';
 import type { EntryBody, SessionView } from './session-view.ts';
+import type { SessionState } from './state.ts';
 
 /** What a client is granted that leaves a draining gateway, in milliseconds. */
 export interface DrainTerms {
@@ -79,6 +80,7 @@ export class SessionRegistry {
       if (available) for (const session of this.#sessions.values()) session.journal?.wake();
     });
     this.#heartbeat = new Heartbeat(options.store, this.#sessions);
+    options.metrics.sessionStates.sample(() => this.#countStates());
   }
 
   /** Sessions that have not ended here. */
@@ -211,6 +213,15 @@ export class SessionRegistry {
   /** @throws GatewayError `draining` once this gateway takes nobody any more */
   assertNotDraining(): void {
     if (this.#draining) throw drainingError();
+  }
+
+  #countStates(): Map<Exclude<SessionState, 'ended'> | 'detached', number> {
+    const counts = new Map<Exclude<SessionState, 'ended'> | 'detached', number>();
+    for (const { isAttended, state } of this.#sessions.values()) {
+      if (state !== 'ended') counts.set(state, (counts.get(state) ?? 0) + 1);
+      if (!isAttended) counts.set('detached', (counts.get('detached') ?? 0) + 1);
+    }
+    return counts;
   }
 
   #add(

@@ -63,6 +63,8 @@ describe('the metrics of sessions', () => {
       .poll(() => client.all('transcription_result').some(({ is_partial }) => is_partial === false))
       .toBe(true);
     expect(await gateway.metric('transcribe_gateway_delivery_seconds_count')).toBeGreaterThan(0);
+    const states = (state: string) => gateway.metric(`transcribe_gateway_session_states{state="${state}"}`);
+    expect([await states('live'), await states('starting'), await states('detached')]).toEqual([1, 0, 0]);
     const session = { session_id, resume_token, epoch: 1, last_seq: 0, last_end: 0, acked: 0 };
     const resume = { ...session, attempt: 1, oldest_chunk: 1, oldest_offset: 0 };
     expect(await emitWithAck(client, 'resume_transcription', resume)).toMatchObject({ ok: true });
