@@ -82,6 +82,7 @@ export class Admission {
   #isAway = false;
   #pollTimer: NodeJS.Timeout | undefined;
   #renewTimer: NodeJS.Timeout | undefined;
+  #stopListening: () => void = () => undefined;
   #closed = false;
 
   constructor(options: AdmissionOptions) {
@@ -91,6 +92,8 @@ export class Admission {
 
   /** Makes this worker known to the others, and goes on keeping its slots. */
   async open(): Promise<void> {
+    // A ledger that is back may have lost the slots that it knew, and would give them to others.
+    this.#stopListening = this.#options.ledger.onAvailability((available) => available && void this.#renew());
     await this.#renew();
   }
 
@@ -126,6 +129,7 @@ export class Admission {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    this.#stopListening();
     clearTimeout(this.#pollTimer);
     clearTimeout(this.#renewTimer);
     const closed = new GatewayError('engine_unavailable', 'The gateway is closing.', { retryable: false });
@@ -295,6 +299,7 @@ export class Admission {
 
   async #renew(): Promise<void> {
     const { ledger, limits, log, observer } = this.#options;
+    clearTimeout(this.#renewTimer);
     let nextMs = limits.leaseMs / RENEWALS;
     try {
       const slots = [...this.#slots.values()].map((slot) => slot.held);
@@ -306,6 +311,7 @@ export class Admission {
       log.debug({ err: error }, 'slots of the quota not renewed');
       nextMs = RENEW_AGAIN_MS;
     }
+    clearTimeout(this.#renewTimer);
     if (!this.#closed) this.#renewTimer = setTimeout(() => void this.#renew(), nextMs).unref();
   }
 

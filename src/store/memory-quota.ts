@@ -125,6 +125,11 @@ export class MemoryQuota implements QuotaLedger {
     this.#workers.delete(worker);
   }
 
+  /** It is always there. */
+  onAvailability(): () => void {
+    return () => undefined;
+  }
+
   #state(now: number): QuotaState {
     for (const [worker, until] of this.#workers) if (until <= now) this.#workers.delete(worker);
     const held = new Map<string, number>();

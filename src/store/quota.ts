@@ -113,4 +113,6 @@ export interface QuotaLedger {
   note(notes: readonly QuotaNote[]): Promise<void>;
   /** The worker is no more; slots that it holds expire. */
   leave(worker: string): Promise<void>;
+  /** Told when the ledger can be reached again, or not any more. Returns what ends that. */
+  onAvailability(listener: (available: boolean) => void): () => void;
 }

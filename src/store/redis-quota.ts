@@ -72,6 +72,10 @@ export class RedisQuota implements QuotaLedger {
     await this.#hold(worker, 0, []);
   }
 
+  onAvailability(listener: (available: boolean) => void): () => void {
+    return this.#redis.onAvailability(listener);
+  }
+
   async #hold(worker: string, leaseMs: number, held: readonly HeldSlot[]): Promise<QuotaState> {
     const { line, slots, workers: workersKey } = this.#keys;
     const places = held.flatMap(({ entry, place, sessionId, tenant }) => [sessionId, place, hashOf(tenant), entry]);

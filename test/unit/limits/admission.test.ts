@@ -38,6 +38,7 @@ function member(id: string, tenant = 'acme'): Member {
 class Reachable implements QuotaLedger {
   readonly #ledger: MemoryQuota;
   isAway = false;
+  readonly #listeners = new Set<(available: boolean) => void>();
 
   constructor(ledger: MemoryQuota) {
     this.#ledger = ledger;
@@ -47,6 +48,17 @@ class Reachable implements QuotaLedger {
   renew: QuotaLedger['renew'] = (worker, slots) => this.#reach(() => this.#ledger.renew(worker, slots));
   note: QuotaLedger['note'] = (notes) => this.#reach(() => this.#ledger.note(notes));
   leave: QuotaLedger['leave'] = (worker) => this.#reach(() => this.#ledger.leave(worker));
+
+  onAvailability: QuotaLedger['onAvailability'] = (listener) => {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  };
+
+  /** It is there again, whatever it knows. */
+  back(): void {
+    this.isAway = false;
+    for (const listener of this.#listeners) listener(true);
+  }
 
   async #reach<T>(call: () => Promise<T>): Promise<T> {
     if (this.isAway) throw new StoreUnavailableError('away');
@@ -311,6 +323,17 @@ describe('Admission', () => {
       const refused = admit(member('a')).catch((error: unknown) => error);
       await pass(5_500);
       expect(await refused).toMatchObject({ code: 'store_unavailable', retryable: true });
+    });
+
+    it('enters its slots at once in a ledger that is back, and may have lost them', async () => {
+      const { admit, ledger, memory } = await workers(1, { streams: 2 });
+      const slot = await admit(member('a'));
+      slot.arrived();
+      await memory.note([{ kind: 'slot', sessionId: 'a', place: slot.held.place, coolMs: 0 }]);
+      expect((await memory.renew('x', [])).held.get('home')).toBeUndefined();
+      ledger.back();
+      await pass(0);
+      expect((await memory.renew('x', [])).held.get('home')).toBe(1);
     });
 
     it('enters what it has served in the ledger when that is back', async () => {
