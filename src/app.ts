@@ -16,6 +16,7 @@ import { LoadShedder } from './limits/load-shedder.ts';
 import { SessionPlaces } from './limits/session-places.ts';
 import type { Logger } from './log.ts';
 import { collectProcessMetrics, createMetrics, type Metrics } from './metrics/metrics.ts';
+import type { LimitName } from './protocol/limit-codes.ts';
 import { SessionRegistry } from './session/registry.ts';
 import { SocketGateway, type SocketServer } from './socket/gateway.ts';
 import { PodBus } from './socket/pod-bus.ts';
@@ -159,7 +160,8 @@ export class App implements Health {
     storeState(store.available);
     store.onAvailability(storeState);
 
-    const engine = await (parts.startEngine ?? startEngine)(config, this.#log, metrics, openQuota);
+    const refused = (limit: LimitName) => metrics.limitRefusalsTotal.inc({ limit });
+    const engine = await (parts.startEngine ?? startEngine)(config, this.#log, metrics, { openQuota, refused });
     this.#engine = engine;
     this.#steps.push({ name: 'engine', close: () => engine.close() });
 

@@ -5,6 +5,7 @@ import { Admission } from '../limits/admission.ts';
 import type { Logger } from '../log.ts';
 import type { EngineMetrics } from '../metrics/metrics.ts';
 import { BYTES_PER_SAMPLE, SAMPLE_RATE } from '../protocol/audio.ts';
+import type { LimitName } from '../protocol/limit-codes.ts';
 import { readSpeechSample } from '../speech-sample.ts';
 import type { QuotaLedger, QuotaRules } from '../store/quota.ts';
 import type { Engine } from './engine.ts';
@@ -14,7 +15,12 @@ import { repeatingScript, ScriptedEngine } from './scripted/scripted-engine.ts';
 /** Five seconds: two of the three utterances, long enough to measure and short enough for a quick start. */
 const CALIBRATION_BYTES = 5 * SAMPLE_RATE * BYTES_PER_SAMPLE;
 
-type OpenQuota = (rules: QuotaRules) => QuotaLedger;
+/** How the streams of accounts are shared out among workers. */
+interface StreamSharing {
+  readonly openQuota: (rules: QuotaRules) => QuotaLedger;
+  /** A session was refused by a limit of the line. */
+  readonly refused: (limit: LimitName) => void;
+}
 
 /**
  * Milliseconds. A worker asks five times a second for those who wait. A start is known to have arrived, or not, long before
@@ -38,14 +44,14 @@ export function isSharedByWorkers({ engine }: Pick<Config, 'engine'>): boolean {
 
 /**
  * Starts the engine that the configuration names.
- * @param openQuota the ledger of what the accounts of an engine grant; without it nobody waits, and AWS refuses
+ * @param sharing of what the accounts of an engine grant; without it nobody waits, and AWS refuses
  * @throws GatewayError with a message for the operator when it cannot be started
  */
 export async function startEngine(
   config: Config,
   log: Logger,
   metrics: EngineMetrics,
-  openQuota?: OpenQuota,
+  sharing?: StreamSharing,
 ): Promise<Engine> {
   switch (config.engine) {
     case 'local':
@@ -53,7 +59,7 @@ export async function startEngine(
     case 'scripted':
       return new ScriptedEngine({ script: () => ({ steps: repeatingScript() }) });
     case 'aws':
-      return startAws(config, log, metrics, openQuota);
+      return startAws(config, log, metrics, sharing);
   }
 }
 
@@ -82,10 +88,10 @@ async function startAws(
   config: Config,
   log: Logger,
   metrics: EngineMetrics,
-  openQuota: OpenQuota | undefined,
+  sharing: StreamSharing | undefined,
 ): Promise<Engine> {
   const pool = awsPoolOf(config);
-  const admission = openQuota && (await openAdmission(pool, config, log, metrics, openQuota));
+  const admission = sharing && (await openAdmission(pool, config, log, metrics, sharing));
   // Loaded here, because the SDK takes its time and memory, and the other engines need none of it.
   const { AwsEngine } = await import('./aws/aws-engine.ts');
   const states = { closed: 0, half_open: 1, open: 2 };
@@ -108,7 +114,7 @@ async function openAdmission(
   config: Config,
   log: Logger,
   metrics: EngineMetrics,
-  openQuota: OpenQuota,
+  { openQuota, refused }: StreamSharing,
 ): Promise<Admission> {
   const entries = pool.map(({ name, startsPerSecond = config.awsStartsPerSecond, streams = config.awsStreams }) => ({
     name,
@@ -129,7 +135,7 @@ async function openAdmission(
       },
       waiting: (sessions) => metrics.queueSessions.set(sessions),
       granted: (waitedMs) => metrics.queueWaitSeconds.observe(waitedMs / 1000),
-      refused: (reason) => metrics.queueRefusalsTotal.inc({ reason }),
+      refused,
     },
   });
   await admission.open();

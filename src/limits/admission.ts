@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { GatewayError } from '../errors.ts';
 import type { Logger } from '../log.ts';
+import type { LimitName } from '../protocol/limit-codes.ts';
 import type { AskAnswer, QuotaEntry, QuotaLedger, QuotaNote, QuotaState } from '../store/quota.ts';
 import { StoreUnavailableError } from '../store/store.ts';
 import { type Applicant, type LinePlace, NoStreamError } from './applicant.ts';
@@ -27,13 +28,15 @@ interface AdmissionLimits {
   readonly keepMs: number;
 }
 
+type QueueLimit = Extract<LimitName, 'queue_length' | 'queue_timeout'>;
+
 /** What operators may want to know. Called synchronously; must not throw. */
 interface AdmissionObserver {
   /** Of all workers, as of the last renewal. */
   quotaUsed(state: QuotaState): void;
   waiting(sessions: number): void;
   granted(waitedMs: number): void;
-  refused(why: 'line_full' | 'timeout'): void;
+  refused(limit: QueueLimit): void;
 }
 
 interface AdmissionOptions {
@@ -207,7 +210,8 @@ export class Admission {
         else this.#giveUp(waiter, new NoStreamError('The speech engine has no other stream free within its quota.'));
         break;
       case 'full':
-        if (isThere) this.#refuse(waiter, 'line_full', 'All streams of the speech engine are in use; try again later.');
+        if (isThere)
+          this.#refuse(waiter, 'queue_length', 'All streams of the speech engine are in use; try again later.');
         break;
       default:
         answer satisfies never;
@@ -260,12 +264,13 @@ export class Admission {
     for (const waiter of [...this.#waiting.values()]) {
       if (now - waiter.since < this.#options.limits.queueTimeoutMs) continue;
       if (this.#isAway) this.#giveUp(waiter, unreachable());
-      else this.#refuse(waiter, 'timeout', 'No stream of the speech engine became free in time; try again later.');
+      else
+        this.#refuse(waiter, 'queue_timeout', 'No stream of the speech engine became free in time; try again later.');
     }
   }
 
-  #refuse(waiter: Waiter, why: 'line_full' | 'timeout', message: string): void {
-    this.#options.observer.refused(why);
+  #refuse(waiter: Waiter, limit: QueueLimit, message: string): void {
+    this.#options.observer.refused(limit);
     this.#giveUp(waiter, new NoStreamError(message));
   }
 

@@ -6,7 +6,7 @@ const WAIT_BUCKETS = [0.01, 0.05, 0.25, 1, 2.5, 5, 10, 20, 30, 60];
 
 /** What is known of the quota of AWS accounts, and of the line for it. */
 export function createQuotaMetrics(registry: Registry) {
-  const { closedCounter, gauge, histogram } = declaringIn(registry);
+  const { gauge, histogram } = declaringIn(registry);
   return {
     awsQuotaStreams: gauge('aws_quota_streams', 'Streams at a time that an AWS pool entry grants.', ['entry'], 'max'),
     awsSlotsHeld: gauge('aws_slots_held', 'Of them, those in use by all gateways together.', ['entry'], 'max'),
@@ -15,11 +15,6 @@ export function createQuotaMetrics(registry: Registry) {
       'queue_wait_seconds',
       'From the wish for a stream until the quota had one.',
       WAIT_BUCKETS,
-    ),
-    queueRefusalsTotal: closedCounter(
-      'queue_refusals_total',
-      'Sessions that got no stream of the quota: the line was full, or too slow.',
-      { reason: ['line_full', 'timeout'] },
     ),
   };
 }

@@ -5,6 +5,8 @@ export const LIMITS = {
   sessions_per_user: 'sessions_exceeded',
   sessions_per_tenant: 'sessions_exceeded',
   sessions_per_token: 'sessions_exceeded',
+  queue_length: 'quota_exhausted',
+  queue_timeout: 'quota_exhausted',
   memory_pressure: 'overloaded',
   event_loop_pressure: 'overloaded',
   session_audio: 'duration_exceeded',

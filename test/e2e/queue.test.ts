@@ -349,7 +349,7 @@ describeWithRedis('a session that has to wait for a stream of the quota', () => 
     });
     expect(first.all('transcription_started')).toEqual([]);
     const metrics = await (await fetch(`${impatient.adminUrl}/metrics`)).text();
-    expect(metrics).toContain('transcribe_gateway_queue_refusals_total{reason="line_full"} 2');
-    expect(metrics).toContain('transcribe_gateway_queue_refusals_total{reason="timeout"} 1');
+    expect(metrics).toContain('transcribe_gateway_limit_refusals_total{limit="queue_length"} 2');
+    expect(metrics).toContain('transcribe_gateway_limit_refusals_total{limit="queue_timeout"} 1');
   });
 });

@@ -27,7 +27,7 @@ const IMPATIENT = {
 };
 
 /** What shows nothing but 0 while all is well, as it is here. */
-const QUIET = ['Gateways not answering', 'Gateways draining'];
+const QUIET = ['Gateways not answering', 'Gateways draining', 'Streams of the quota', 'Sessions in the line'];
 
 /** Speaks one session after the other, each with a viewer, until told to stop. Whatever fails is what is to be seen. */
 class Speaker {

@@ -16,6 +16,7 @@ const SESSIONS = 'test/e2e/session-limits.test.ts';
 const DOOR = 'test/e2e/door-limits.test.ts';
 const AUDIO = 'test/e2e/audio-limits.test.ts';
 const BUDGETS = 'test/e2e/budgets.test.ts';
+const QUEUE = 'test/e2e/queue.test.ts';
 const SHEDDER = 'test/unit/limits/load-shedder.test.ts';
 
 /** Every limit that is counted in `limit_refusals_total`. */
@@ -23,6 +24,8 @@ const COUNTED: Readonly<Record<LimitName, Row>> = {
   sessions_per_user: { what: 'sessions of a user at a time', bound: 'sessionsPerUser', test: SESSIONS },
   sessions_per_tenant: { what: 'sessions of a tenant at a time', bound: 'sessionsPerTenant', test: SESSIONS },
   sessions_per_token: { what: 'sessions of a minted token at a time', bound: { fixed: '1' }, test: SESSIONS },
+  queue_length: { what: 'new sessions that wait for a stream of the quota', bound: 'queueLength', test: QUEUE },
+  queue_timeout: { what: 'how long a session waits for one', bound: 'queueTimeoutMs', test: QUEUE },
   memory_pressure: { what: 'memory in use, for new sessions', bound: 'shedMemoryPercent', test: SHEDDER },
   event_loop_pressure: { what: 'delay of the event loop, for new sessions', bound: 'shedLoopDelayMs', test: SHEDDER },
   session_audio: { what: 'audio of a session', bound: 'sessionAudioMs', test: AUDIO },

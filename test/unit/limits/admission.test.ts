@@ -88,7 +88,7 @@ async function workers(
           quotaUsed: () => undefined,
           waiting: () => undefined,
           granted: () => undefined,
-          refused: (why) => refusals.push(why),
+          refused: (limit) => refusals.push(limit),
         },
       }),
   );
@@ -285,7 +285,7 @@ describe('Admission', () => {
     await expect(admit(member('d'), { continuation: true, mayWait: false })).rejects.toBeInstanceOf(NoStreamError);
     await pass(5_200);
     expect(await slow).toMatchObject({ code: 'quota_exhausted', retryable: true, retryAfterMs: expect.any(Number) });
-    expect(refusals).toEqual(['line_full', 'timeout']);
+    expect(refusals).toEqual(['queue_length', 'queue_timeout']);
   });
 
   describe('without the ledger', () => {
