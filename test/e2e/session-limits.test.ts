@@ -4,13 +4,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { newApiKey } from '../../src/auth/api-keys.ts';
-import { connect, emitWithAck, type TestClient } from '../support/client.ts';
+import { connect, emitWithAck, type TestClient, tone } from '../support/client.ts';
 import { CodedEngine } from '../support/coded-engine.ts';
 import { startGateway, type TestGateway } from '../support/gateway.ts';
 import { killAll, serveGateway } from '../support/process.ts';
 import { describeWithRedis, RedisServer } from '../support/redis.ts';
 import { JWT_AUTH, signToken } from '../support/tokens.ts';
 import { TwoGateways } from '../support/two-gateways.ts';
+import { WORKERS } from '../support/workers.ts';
 
 const ONE_EACH = { ...JWT_AUTH, GATEWAY_SESSIONS_PER_USER: '1' };
 
@@ -175,6 +176,41 @@ describeWithRedis('sessions at a time on two gateways', () => {
     for (const pod of [a, b]) expect(await start(await arrive(pod, token))).toMatchObject(REFUSED);
     expect(await emitWithAck(elsewhere, 'stop_transcription')).toMatchObject({ ok: true });
     await expect.poll(async () => start(await arrive(a, token))).toMatchObject({ ok: true });
+  });
+
+  it('go on while Redis is away; each gateway then decides by its own, and all are counted when it is back', async () => {
+    const two = await TwoGateways.start(redis, ONE_EACH);
+    closers.push(() => two.close());
+    const { a, b } = two;
+    const v1 = async (pod: TestGateway, sub: string) => {
+      const client = await arrive(pod, await signToken({ sub }), 1);
+      client.socket.emit('start_transcription', {});
+      return client;
+    };
+    const before = await v1(a, 'ann');
+    await before.next('transcription_started');
+    a.redisGate.shut();
+    await expect.poll(() => a.metric('transcribe_gateway_store_available')).toBe(0);
+    // Each worker of a gateway has a place of its own to give now.
+    let given = 0;
+    for (let refused = false; !refused; ) {
+      const bob = await v1(a, 'bob');
+      refused = await Promise.race([
+        bob.next('error').then(() => true),
+        bob.next('transcription_started').then(() => false),
+      ]);
+      if (!refused) given++;
+    }
+    expect(given).toBeGreaterThan(0);
+    expect(given).toBeLessThanOrEqual(WORKERS);
+    expect(await a.metric('transcribe_gateway_limit_fallbacks_total{limit="sessions_per_user"}')).toBe(given + 1);
+    before.socket.emit('audio_chunk', { chunk: tone(100) });
+    before.socket.emit('stop_transcription');
+    await before.next('transcription_stopped');
+    a.redisGate.open();
+    await expect
+      .poll(async () => start(await arrive(b, await signToken({ sub: 'bob' }))), { timeout: 20_000 })
+      .toMatchObject(REFUSED);
   });
 
   it('are free again within the term after the gateway that had them was killed', async () => {
