@@ -1,16 +1,19 @@
 import { createServer, type Server } from 'node:http';
 import helmet from '@fastify/helmet';
 import Fastify, { type FastifyInstance } from 'fastify';
+import type { Door } from '../auth/index.ts';
 import type { OriginPolicy } from '../auth/origin-policy.ts';
 import { GatewayError } from '../errors.ts';
 import type { Budgets } from '../limits/budgets.ts';
+import type { DoorLimits } from '../limits/door-limits.ts';
 import type { Logger } from '../log.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import { VERSION } from '../version.ts';
+import { findAskerBy } from './asker.ts';
 import type { Certificate } from './certificate.ts';
 import { answerError } from './errors.ts';
 import { lookAtRequests, type RequestTimes, serverOptions } from './limits.ts';
-import { addTokenRoute, type TokenRouteOptions } from './tokens.ts';
+import { addTokenRoute } from './tokens.ts';
 import { addUsageRoute } from './usage.ts';
 
 /** Largest body in bytes: requests here are a few fields. */
@@ -28,7 +31,11 @@ const CONTENT_POLICY = {
   'object-src': ["'none'"],
 };
 
-export interface HttpServerOptions extends TokenRouteOptions {
+export interface HttpServerOptions {
+  readonly door: Door;
+  readonly doors: DoorLimits;
+  /** See `countedAddress`. */
+  readonly trustedProxies: number;
   readonly budgets: Budgets;
   readonly origins: OriginPolicy;
   /** TLS ends here; otherwise in front, or nowhere. */
@@ -43,6 +50,7 @@ export interface HttpServerOptions extends TokenRouteOptions {
 /** The public HTTP server. Socket.IO shares its port; `/` tells whoever opens it in a browser what is here. */
 export async function createHttpServer(options: HttpServerOptions): Promise<FastifyInstance> {
   const { budgets, certificate, door, isHandedConnections, log, metrics, origins, times } = options;
+  const findAsker = findAskerBy({ ...options, authenticator: door.authenticator });
   const http = Fastify({
     bodyLimit: MAX_BODY_BYTES,
     serverFactory: (handler): Server =>
@@ -67,7 +75,7 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Fast
     socket_io_path: '/socket.io',
     socket_io_client: '/socket.io/socket.io.js',
   }));
-  addTokenRoute(http, options);
-  addUsageRoute(http, door, budgets);
+  addTokenRoute(http, findAsker, door.mint);
+  addUsageRoute(http, findAsker, budgets);
   return http;
 }

@@ -141,7 +141,10 @@ describe('an address', () => {
     expect(await outcome(gateway, { ...good, address: '203.0.113.8' })).toBe('connected');
   });
 
-  it('that asks for tokens with bad keys is answered 429', async () => {
+  it.each([
+    ['POST', '/v1/tokens'],
+    ['GET', '/v1/usage'],
+  ])('that asks with bad keys is answered 429: %s %s', async (method, path) => {
     const gateway = await gatewayWith({
       GATEWAY_AUTH: 'api_key',
       GATEWAY_API_KEYS_FILE: new URL('../../deploy/api-keys.demo.json', import.meta.url).pathname,
@@ -149,10 +152,10 @@ describe('an address', () => {
       GATEWAY_AUTH_FAILURES_PER_MINUTE: '2',
     });
     const ask = () =>
-      fetch(`${gateway.url}/v1/tokens`, {
-        method: 'POST',
+      fetch(`${gateway.url}${path}`, {
+        method,
         headers: { authorization: 'Bearer wrong', 'x-forwarded-for': ADDRESS, 'content-type': 'application/json' },
-        body: '{"user":"ann"}',
+        ...(method === 'POST' && { body: '{"user":"ann"}' }),
       });
     const statuses: number[] = [];
     for (let n = 0; n < TRIES; n++) statuses.push((await ask()).status);
