@@ -79,14 +79,68 @@ const OTHERS: readonly (Row & { readonly code: ErrorCode })[] = [
   },
 ];
 
+const HOSTILE = 'test/e2e/hostile-transports.test.ts';
+const CUT = 'the connection is cut';
+
+/** Bounds below the protocol, which no client of it meets: what happens there has no code. */
+const CEILINGS: readonly (Row & { readonly answer: string })[] = [
+  {
+    what: 'size of a message by polling',
+    bound: { fixed: '1 MB' },
+    answer: '413',
+    test: HOSTILE,
+  },
+  { what: 'size of a message by WebSocket', bound: { fixed: '1 MB' }, answer: CUT, test: HOSTILE },
+  {
+    what: 'size of any other body',
+    bound: { fixed: '16 kB' },
+    answer: '413',
+    test: 'test/e2e/authentication.test.ts',
+  },
+  {
+    what: 'bytes of a request that passes through the primary of several workers',
+    bound: { fixed: '2 MB' },
+    answer: CUT,
+    test: 'test/unit/cluster/held-sockets.test.ts',
+  },
+  {
+    what: 'packets of a connection: at once, and in a second',
+    bound: { fixed: '10000, 2000' },
+    answer: CUT,
+    test: 'test/unit/socket/transport-guard.test.ts',
+  },
+  {
+    what: 'sockets of a transport: at a time, and asked for in all',
+    bound: { fixed: '1, 64' },
+    answer: CUT,
+    test: HOSTILE,
+  },
+  {
+    what: 'attachments of an event, and the length of its text',
+    bound: { fixed: '1, 16 kB' },
+    answer: CUT,
+    test: HOSTILE,
+  },
+  { what: 'time for headers, and for TLS', bound: 'headersTimeoutMs', answer: CUT, test: HOSTILE },
+  { what: 'time for a request', bound: 'requestTimeoutMs', answer: CUT, test: HOSTILE },
+  { what: 'time without a socket', bound: 'connectTimeoutMs', answer: CUT, test: HOSTILE },
+  {
+    what: 'what waits for a client: packets, and bytes',
+    bound: { fixed: '1024 for 5 s or 10000, 8 MB' },
+    answer: CUT,
+    test: 'test/e2e/hostile-clients.test.ts',
+  },
+];
+
 /** What is bounded, by how much, and what who reaches it is told, as a table of Markdown. */
 export function limitsTable(): string {
+  const cell = (row: Row & { readonly code: ErrorCode }) => ({ ...row, answer: `\`${row.code}\`` });
   const counted = (Object.keys(LIMITS) as LimitName[]).map((name) => ({ ...COUNTED[name], code: LIMITS[name] }));
-  const rows = [...counted, ...OTHERS].map(({ bound, code, test, what }) => {
+  const rows = [...[...counted, ...OTHERS].map(cell), ...CEILINGS].map(({ answer, bound, test, what }) => {
     const [value, variable] = typeof bound === 'string' ? settingOf(bound) : [bound.fixed, ''];
-    return `| ${what} | ${value} | ${variable} | \`${code}\` | [${test.split('/').at(-1)?.replace('.test.ts', '')}](${test}) |`;
+    return `| ${what} | ${value} | ${variable} | ${answer} | [${test.split('/').at(-1)?.replace('.test.ts', '')}](${test}) |`;
   });
-  return ['| what | default | variable | code | test |', '|---|---|---|---|---|', ...rows].join('\n');
+  return ['| what | default | variable | code, or what happens | test |', '|---|---|---|---|---|', ...rows].join('\n');
 }
 
 function settingOf(key: SettingKey): [string, string] {
