@@ -18,6 +18,7 @@ import { parseTokenRefresh } from '../protocol/token-refresh.ts';
 import { parseUnwatch, parseWatch } from '../protocol/watch-request.ts';
 import type { OwnedSession } from '../session/owned-session.ts';
 import type { DrainTerms, SessionRegistry } from '../session/registry.ts';
+import { isSessionId } from '../store/session-id.ts';
 import type { Caller } from './auth.ts';
 import { ConnectionView } from './connection-view.ts';
 import type { Guest, Tie } from './evacuation.ts';
@@ -243,7 +244,9 @@ export class Connection implements Guest {
     try {
       await this.#guesses.attempt(() => this.#watches.begin(request));
     } catch (error) {
-      ack({ ok: false, error: this.#emitError(toGatewayError(error), sessionId) });
+      // What is no id may be anything, such as a token in the wrong field: it does not go into the log.
+      const known = isSessionId(sessionId) ? sessionId : undefined;
+      ack({ ok: false, error: this.#emitError(toGatewayError(error), known) });
       return;
     }
     ack({ ok: true, session_id: sessionId });

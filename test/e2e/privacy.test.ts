@@ -18,6 +18,15 @@ const USER = 'wilhelmina.harker';
 const TENANT = 'tenant-of-carfax';
 const ADDRESS = '203.0.113.77';
 const TOKEN_SECRET = 'a secret of two hundred and fifty-six bits';
+/** Whatever counts somebody is on, and has something to count by. */
+const EVERY_LIMIT = {
+  GATEWAY_SESSIONS_PER_USER: '100',
+  GATEWAY_SESSIONS_PER_TENANT: '100',
+  GATEWAY_TENANT_DAILY_BILLED_SECONDS: '100000',
+  GATEWAY_TENANT_DAILY_AUDIO_SECONDS: '100000',
+  GATEWAY_USER_DAILY_AUDIO_SECONDS: '100000',
+  GATEWAY_AWS_STREAMS: '20',
+};
 /** What somebody tries who has no right. */
 const GUESSES = { key: 'tgk_renfield-has-no-key', token: 'cmVuZmllbGQtaGFzLW5vLXRva2VuLWF0LWFsbC1oZXJlIQ' };
 
@@ -75,6 +84,7 @@ describeWithRedis('what people say, and who they are', () => {
       GATEWAY_API_KEYS_FILE: apiKeys,
       GATEWAY_TOKEN_SECRET: TOKEN_SECRET,
       GATEWAY_TRUSTED_PROXIES: '1',
+      ...EVERY_LIMIT,
     });
   }
 
