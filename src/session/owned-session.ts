@@ -213,7 +213,8 @@ export class OwnedSession {
     this.#session.giveUp();
     await this.#session.ended;
     await Promise.race([this.#journal?.drained(), delay(LAST_COMMIT_MS, undefined, { ref: false })]);
-    this.#leave('draining');
+    // One that was being handed over is not stopped: it goes on elsewhere with what was committed.
+    this.#leave(this.#handingOver ? 'handed_over' : 'draining');
   }
 
   /** The connection is gone. A session that can be resumed waits for its client. */

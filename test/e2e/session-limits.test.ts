@@ -178,6 +178,23 @@ describeWithRedis('sessions at a time on two gateways', () => {
     await expect.poll(async () => start(await arrive(a, token))).toMatchObject({ ok: true });
   });
 
+  it('keep their place while a gateway that drains hands them over, and where they are resumed then', async () => {
+    const two = await TwoGateways.start(redis, { ...ONE_EACH, GATEWAY_DRAIN_TIMEOUT_MS: '5000' });
+    closers.push(() => two.close());
+    const { a, b } = two;
+    const token = await signToken();
+    const leaving = await arrive(a, token);
+    const session = await started(leaving);
+    // The client stays, so that its session is handed over.
+    await a.close();
+    expect(await start(await arrive(b, token))).toMatchObject(REFUSED);
+    const elsewhere = await arrive(b, token);
+    expect(await emitWithAck(elsewhere, 'resume_transcription', resumeOf(session))).toMatchObject({ ok: true });
+    expect(await start(await arrive(b, token))).toMatchObject(REFUSED);
+    expect(await emitWithAck(elsewhere, 'stop_transcription')).toMatchObject({ ok: true });
+    await expect.poll(async () => start(await arrive(b, token))).toMatchObject({ ok: true });
+  });
+
   it('go on while Redis is away; each gateway then decides by its own, and all are counted when it is back', async () => {
     const two = await TwoGateways.start(redis, ONE_EACH);
     closers.push(() => two.close());
