@@ -108,7 +108,9 @@ export class TwoGateways<E extends Engine = CodedEngine> {
   /** All that the gateways have stored. */
   readonly dump = (): Promise<StoreDump> =>
     this.#redis.withClient(async (redis) => {
-      const keys = await redis.keys(`${this.#place.prefix}*`);
+      const all = await redis.keys(`${this.#place.prefix}*`);
+      // What was used in a day is no session's, and outlasts them all.
+      const keys = all.filter((key) => !key.startsWith(`${this.#place.prefix}{usage:`));
       const values = await Promise.all(keys.map((key) => redis.dumpBuffer(key)));
       return new Map(keys.map((key, index) => [key, values[index] ?? Buffer.alloc(0)]));
     });
