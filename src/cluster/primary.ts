@@ -1,5 +1,5 @@
 import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { setupMaster } from '@socket.io/sticky';
 import type { FastifyInstance } from 'fastify';
 import { createAdminServer, type Health, type Verdict } from '../admin/server.ts';
@@ -37,10 +37,9 @@ export class Primary implements Health {
   private constructor(config: Config, log: Logger) {
     this.#config = config;
     this.#log = log;
-    const { headersTimeoutMs, requestTimeoutMs } = config;
+    const { requestTimeoutMs } = config;
     // Sticky reads the headers, so that to Node a whole request that passes here is headers which do not end.
     this.#server = createServer(serverOptions({ headersTimeoutMs: requestTimeoutMs, requestTimeoutMs }));
-    this.#server.setTimeout(headersTimeoutMs);
     this.#crew = new Crew(config.workers, config.workerSilenceMs, log, {
       reported: (slot, metrics, request) => this.#metrics.reported(slot, metrics, request),
       exited: (slot) => this.#metrics.exited(slot),
@@ -111,6 +110,7 @@ export class Primary implements Health {
     // Not by the fewest connections: many at once would all go to the same worker.
     setupMaster(this.#server, { loadBalancingMethod: 'round-robin' });
     this.#crew.watch(this.#server);
+    this.#server.on('connection', (socket) => awaitFirstBytes(socket, this.#config.headersTimeoutMs));
     // Only now: what comes in before the workers are ready would be lost.
     await listen(nodeServer(this.#server), host, port, SETTINGS.port.variable);
     this.#status = 'serving';
@@ -130,6 +130,12 @@ export class Primary implements Health {
     await this.#admin?.close();
     this.#log.info('gateway closed');
   }
+}
+
+/** Ends a connection that says nothing. After sticky's listener, which takes those away that were there before it. */
+function awaitFirstBytes(socket: Socket, withinMs: number): void {
+  socket.setTimeout(withinMs);
+  socket.once('data', () => socket.setTimeout(0));
 }
 
 /** Node's server in the form of Fastify's, whose `listen` is a promise. */

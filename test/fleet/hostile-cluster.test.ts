@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import { connect, emitWithAck } from '../support/client.ts';
 import { killAll, type ServedGateway, serveGateway } from '../support/process.ts';
@@ -53,6 +54,24 @@ describeWithRedis('a gateway of several workers', () => {
     closers.push(() => clearInterval(drip));
     await expect.poll(() => slow.every(({ isClosed }) => isClosed)).toBe(true);
     await worksFor(gateway);
+  });
+
+  it('lets a body pause for longer than headers may take', async () => {
+    const patient = await serveGateway({
+      GATEWAY_ENGINE: 'scripted',
+      GATEWAY_WORKERS: '2',
+      REDIS_URL: redis.url,
+      GATEWAY_HEADERS_TIMEOUT_MS: '300',
+    });
+    const slow = await tcp(
+      patient,
+      requestHead('POST /v1/tokens', 'Content-Type: application/json', 'Content-Length: 4'),
+    );
+    for (const piece of '{}  ') {
+      await delay(400);
+      slow.socket.write(piece);
+    }
+    await expect.poll(() => slow.received).toMatch(/^HTTP\/1.1 4\d\d /);
   });
 
   it('ends an upload without end', async () => {
