@@ -19,6 +19,7 @@ import type { ConnectionBounds } from './presenter.ts';
 import { TcpConnections } from './tcp-connections.ts';
 import { TransportGuard } from './transport-guard.ts';
 import { Viewers, type ViewersOptions } from './viewers.ts';
+import { QuietWebSocketServer } from './web-socket-server.ts';
 
 /**
  * Largest Socket.IO message in bytes. Far above the largest legal chunk (one second, 43 kB as base64), so that a client
@@ -91,6 +92,7 @@ export class SocketGateway {
       maxHttpBufferSize: MAX_MESSAGE_BYTES,
       // With a client that compresses it halves the sessions of a core and takes ten times the memory.
       perMessageDeflate: false,
+      wsEngine: QuietWebSocketServer,
       cors: { origin: (origin, decide) => decide(null, options.origins.allows({ origin })) },
       allowRequest: ({ headers, url = '' }, decide) => {
         if (isScriptRequest(url)) {

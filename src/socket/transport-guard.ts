@@ -1,4 +1,5 @@
 import type { Socket } from 'socket.io';
+import { MAX_TOKEN_CHARACTERS } from '../protocol/token-refresh.ts';
 
 type Transport = Socket['conn'];
 
@@ -13,10 +14,13 @@ const PACKETS_PER_MS = 2;
 /** Times that a client may ask to be let in on one transport: it asks once, or again with another token. */
 const MAX_CONNECTS = 64;
 /**
- * Longest text of an event with an attachment, in characters. It waits, parsed, for bytes that may never come, and a
- * chunk's has a hundred characters.
+ * Longest text of an event with an attachment, and of what asks to be let in, in characters. The one waits, parsed, for
+ * bytes that may never come, and a chunk's has a hundred characters; the other comes from anybody, and twice the longest
+ * token is enough.
  */
-const MAX_WAITING_TEXT = 16_384;
+const MAX_TEXT = 2 * MAX_TOKEN_CHARACTERS;
+/** Probes of a transport: a client asks once for each WebSocket that it tries. Each is answered, read or not. */
+const MAX_PROBES = 64;
 /** First character of the packets of Socket.IO that ask to be let in, and of those that have attachments. */
 const CONNECT = '0';
 const WITH_ATTACHMENTS = /^[56]/;
@@ -25,11 +29,12 @@ const ONE_ATTACHMENT = /^[56]1-/;
 
 /**
  * - `packet_flood`: more packets than any client has reason to send;
- * - `connect_flood`: a transport carries one socket at a time, and few in a row;
+ * - `connect_flood`: a transport carries one socket at a time, and few in a row, with a token each;
  * - `attachments`: more binary data announced than an event of the protocol has;
+ * - `probe_flood`: more questions whether a poller may move to a WebSocket than one that moves has;
  * - `no_socket`: the transport was kept open without a socket.
  */
-type Offence = 'packet_flood' | 'connect_flood' | 'attachments' | 'no_socket';
+type Offence = 'packet_flood' | 'connect_flood' | 'attachments' | 'probe_flood' | 'no_socket';
 
 interface TransportGuardOptions {
   readonly transport: Transport;
@@ -48,6 +53,7 @@ export class TransportGuard {
   #isTaken = false;
   #isOver = false;
   #connects = 0;
+  #probes = 0;
   /** Packets that may come at once now, as of `#countedAt`, in milliseconds of the monotonic clock. */
   #allowance = BURST_PACKETS;
   #countedAt = performance.now();
@@ -57,6 +63,11 @@ export class TransportGuard {
     this.#options = options;
     const { transport } = options;
     transport.on('packet', ({ data }: { data?: unknown }) => this.#check(data));
+    transport.on('upgrading', (candidate: Candidate) => {
+      if (++this.#probes <= MAX_PROBES) return;
+      this.#cut('probe_flood');
+      candidate.socket?.terminate();
+    });
     transport.once('close', () => {
       this.#isOver = true;
       clearTimeout(this.#idle);
@@ -89,9 +100,12 @@ export class TransportGuard {
     this.#countedAt = now;
     if (this.#allowance < 0) this.#cut('packet_flood');
     if (typeof data !== 'string') return;
-    if (data.startsWith(CONNECT) && ++this.#connects > MAX_CONNECTS) this.#cut('connect_flood');
+    if (data.startsWith(CONNECT)) {
+      this.#connects += 1;
+      if (this.#connects > MAX_CONNECTS || data.length > MAX_TEXT) this.#cut('connect_flood');
+    }
     if (!WITH_ATTACHMENTS.test(data)) return;
-    if (!ONE_ATTACHMENT.test(data) || data.length > MAX_WAITING_TEXT) this.#cut('attachments');
+    if (!ONE_ATTACHMENT.test(data) || data.length > MAX_TEXT) this.#cut('attachments');
   }
 
   #cut(offence: Offence): void {
@@ -101,14 +115,14 @@ export class TransportGuard {
   }
 }
 
-/** The part of a transport that has a WebSocket. */
-interface WebSocketTransport {
+/** The part of a transport of Engine.IO that is looked at here: its WebSocket, if it is one. */
+interface Candidate {
   readonly socket?: { terminate(): void };
 }
 
 /** Ends a client's connection at once, with all that waits for it; a WebSocket would read on until it is closed on both sides. */
 export function cutTransport(transport: Transport): void {
-  const { socket } = transport.transport as unknown as WebSocketTransport;
+  const { socket } = transport.transport as unknown as Candidate;
   transport.close(true);
   socket?.terminate();
 }

@@ -116,6 +116,12 @@ const CEILINGS: readonly (Row & { readonly answer: string })[] = [
     test: HOSTILE,
   },
   {
+    what: 'characters with which a socket is asked for',
+    bound: { fixed: '16384' },
+    answer: CUT,
+    test: 'test/unit/socket/transport-guard.test.ts',
+  },
+  {
     what: 'attachments of an event, and the length of its text',
     bound: { fixed: '1, 16 kB' },
     answer: CUT,

@@ -53,6 +53,24 @@ describe('the guard of a transport', () => {
     expect(offences).toEqual(['connect_flood']);
   });
 
+  it('cuts who asks with more than a token', () => {
+    const { offences, send } = setup();
+    send(`0{"token":"${'x'.repeat(8_192)}"}`);
+    expect(offences).toEqual([]);
+    send(`0{"token":${'['.repeat(16_384)}`);
+    expect(offences).toEqual(['connect_flood']);
+  });
+
+  it('cuts who asks again and again whether it may move to a WebSocket', () => {
+    const { offences, transport } = setup();
+    const candidate = { socket: { terminate: vi.fn() } };
+    for (let n = 0; n < 64; n++) transport.emit('upgrading', candidate);
+    expect(offences).toEqual([]);
+    transport.emit('upgrading', candidate);
+    expect(offences).toEqual(['probe_flood']);
+    expect(candidate.socket.terminate).toHaveBeenCalled();
+  });
+
   it('takes the packets of a minute at once from a client that was away, and 2,000 a second for ever', () => {
     const { offences, send } = setup();
     send('2["audio_chunk"]', 10_000);
