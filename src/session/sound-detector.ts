@@ -49,12 +49,14 @@ export class SoundDetector {
    */
   hear(audio: Buffer): Frame[] {
     const frames: Frame[] = [];
-    for (let at = 0; at < audio.length; at += this.#frameBytes) {
+    for (let at = 0; at < audio.length; ) {
+      const end = Math.min(audio.length, at + (this.#frame - this.#samples) * this.#frameBytes);
       for (const [index, channel] of this.#channels.entries()) {
-        channel.add(audio.readInt16LE(at + index * BYTES_PER_SAMPLE));
+        channel.add(audio, at + index * BYTES_PER_SAMPLE, end, this.#frameBytes);
       }
-      this.#samples++;
+      this.#samples += (end - at) / this.#frameBytes;
       if (this.#samples === this.#frame) frames.push(this.#judge());
+      at = end;
     }
     return frames;
   }
@@ -88,9 +90,17 @@ class Channel {
   #minima = new Array<number>(FLOOR_SLOTS).fill(LOWEST_FLOOR_DB);
   #framesInSlot = 0;
 
-  add(sample: number): void {
-    this.#sum += sample;
-    this.#squares += sample * sample;
+  /** Adds the samples that begin between two places in the audio, so many bytes apart. */
+  add(audio: Buffer, from: number, end: number, step: number): void {
+    let sum = 0;
+    let squares = 0;
+    for (let at = from; at < end; at += step) {
+      const sample = audio.readInt16LE(at);
+      sum += sample;
+      squares += sample * sample;
+    }
+    this.#sum += sum;
+    this.#squares += squares;
   }
 
   judge(samples: number): boolean {

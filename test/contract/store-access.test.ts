@@ -106,13 +106,16 @@ describeWithRedis('access to Redis', () => {
     const rights = [
       ...'+eval +evalsha +info +hget +hset +hmget +hdel +del +pexpire +time'.split(' '),
       ...'+zadd +zrem +zcard +zscore +zrange +zrangebyscore'.split(' '),
-      ...'+set +incrby +pttl +expire'.split(' '),
+      ...'+set +incrby +hincrby +pttl +expire'.split(' '),
     ];
     await server.command('acl', 'setuser', 'gateway', 'on', '>p@ss:word', 'resetkeys', '~own:*', '-@all', ...rights);
     const url = `redis://gateway:${encodeURIComponent('p@ss:word')}@127.0.0.1:${server.port}`;
-    const { leases, makeRate, store } = await openAll({ REDIS_URL: url, GATEWAY_REDIS_PREFIX: 'own:' });
+    const { leases, ledger, makeRate, store } = await openAll({ REDIS_URL: url, GATEWAY_REDIS_PREFIX: 'own:' });
     await useAll(store);
     await useLeases(leases);
+    const users = [{ user: 'ann', audioMs: 1 }];
+    const batch = { tenant: 'acme', writer: 'w', number: 1, billedSeconds: 1, audioMs: 1, users };
+    expect(await ledger.book(batch)).toMatchObject({ billedSeconds: 1, users: [1] });
     let fallbacks = 0;
     const rate = makeRate({ name: 'rate', most: 1, seconds: 60, onFallback: () => fallbacks++ });
     expect([await rate.count('key'), fallbacks]).toEqual([0, 0]);

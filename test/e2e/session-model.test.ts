@@ -197,6 +197,13 @@ class World {
   }
 }
 
+/** Seconds of silence that the engines of two gateways were not given. */
+async function trimmedSeconds({ a, b }: TwoGateways): Promise<number> {
+  const sample = 'transcribe_gateway_trimmed_seconds_total{engine="coded"}';
+  const [first, second] = await Promise.all([a.metric(sample), b.metric(sample)]);
+  return Math.round(first + second);
+}
+
 describeWithRedis('a client of two gateways and one Redis, whatever happens to them', () => {
   const sums = new Map<string, number>();
   afterAll(() => console.log(`in ${RUNS} histories of seed ${SEED}: ${JSON.stringify(Object.fromEntries(sums))}`));
@@ -220,7 +227,9 @@ describeWithRedis('a client of two gateways and one Redis, whatever happens to t
           try {
             const { broken, counts, trace } = await new World(redis, gateways, SEED * 100_000 + n, one.trims).live(one);
             const name = `history ${n} of seed ${SEED}`;
-            for (const [what, many] of Object.entries(counts)) sums.set(what, (sums.get(what) ?? 0) + many);
+            const trimmed = await trimmedSeconds(gateways);
+            for (const [what, many] of Object.entries({ ...counts, trimmed }))
+              sums.set(what, (sums.get(what) ?? 0) + many);
             expect(broken, `${name}: ${JSON.stringify(one)}\n${trace.join('\n')}`).toEqual([]);
           } finally {
             await gateways.close();
