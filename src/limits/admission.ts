@@ -117,7 +117,7 @@ export class Admission {
     const earlier = this.#waiting.get(applicant.id);
     this.#waiting.set(applicant.id, waiter);
     // The session was claimed here anew before its earlier owner had heard of it.
-    earlier?.reject(new GatewayError('engine_unavailable', 'The session goes on elsewhere.'));
+    earlier?.reject(elsewhere());
     this.#options.observer.waiting(this.#waiting.size);
     void this.#poll();
     try {
@@ -212,6 +212,9 @@ export class Admission {
       case 'full':
         if (isThere)
           this.#refuse(waiter, 'queue_length', 'All streams of the speech engine are in use; try again later.');
+        break;
+      case 'moved':
+        this.#giveUp(waiter, elsewhere());
         break;
       default:
         answer satisfies never;
@@ -336,6 +339,10 @@ function placeOf(
 ): LinePlace {
   const everyMs = hasSlot ? 1_000 / startsPerSecond : freedEveryMs;
   return { position, etaMs: everyMs === undefined ? undefined : Math.ceil(position * everyMs) };
+}
+
+function elsewhere(): GatewayError {
+  return new GatewayError('engine_unavailable', 'The session goes on elsewhere.', { retryable: false });
 }
 
 function unreachable(): GatewayError {

@@ -9,11 +9,14 @@ export class LineMember implements SessionApplicant {
   readonly id: string;
   readonly tenant: string;
   readonly isResumable: boolean;
-  readonly isAttended = () => !this.#isAlone;
+  /** One that was served is owed the words that it owes, also while its client is away for a moment. */
+  readonly isAttended = () => this.#isAttached || (this.#wasServed && !this.#isAlone);
   readonly moves = () => this.#moves;
   readonly #tell: (place: LinePlace) => void;
-  /** Its client has been away for so long that no stream is asked for. */
+  #isAttached = true;
+  /** Its client has been away for long. */
   #isAlone = false;
+  #wasServed: boolean;
   #moves = false;
   /** Where it stands; undefined while it does not wait. */
   #place: LinePlace | undefined;
@@ -24,12 +27,18 @@ export class LineMember implements SessionApplicant {
     this.id = durability === undefined ? id : tagOf(id);
     this.tenant = tenant;
     this.isResumable = durability !== undefined;
+    this.#wasServed = durability?.claimed !== undefined;
     this.#tell = tell;
   }
 
   queued(place: LinePlace | undefined): void {
     this.#place = place;
     this.#tellPlace();
+  }
+
+  /** The connection is gone. */
+  detached(): void {
+    this.#isAttached = false;
   }
 
   /** The client does not come back soon. */
@@ -39,6 +48,7 @@ export class LineMember implements SessionApplicant {
 
   /** Another connection is attached: it has to hear it too. */
   attached(): void {
+    this.#isAttached = true;
     this.#isAlone = false;
     this.#tellPlace();
   }
@@ -52,6 +62,7 @@ export class LineMember implements SessionApplicant {
   served(): boolean {
     const wasTold = this.#isTold;
     this.#isTold = false;
+    this.#wasServed = true;
     return wasTold;
   }
 

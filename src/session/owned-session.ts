@@ -221,6 +221,7 @@ export class OwnedSession {
   detach(view: SessionView): void {
     if (this.#output.view !== view) return;
     this.#output.detach();
+    this.#line.detached();
     if (this.#journal === undefined) this.#session.abort();
     else {
       this.#options.log.info('session waits for its client');

@@ -3,6 +3,9 @@ import type { Ask, AskAnswer, HeldSlot, QuotaLedger, QuotaNote, QuotaRules, Quot
 /** Times of freed slots that the mean is taken of. */
 const FREED_KEPT = 16;
 
+/** Places of a session that are remembered when it has left them. */
+const FORMER_KEPT = 4;
+
 /** 0: it brings a slot; 1: it goes on; 2: it is new. */
 type Rank = 0 | 1 | 2;
 const RANKS: readonly Rank[] = [0, 1, 2];
@@ -12,6 +15,8 @@ interface Slot {
   /** Undefined while it cools down: it is nobody's then. */
   readonly tenant: string | undefined;
   readonly place: string;
+  /** Where the session was before, the last place first: whoever has one of them has lost it. */
+  readonly former: readonly string[];
   until: number;
 }
 
@@ -19,6 +24,7 @@ interface Ticket {
   readonly sessionId: string;
   readonly tenant: string;
   readonly place: string;
+  readonly former: readonly string[];
   readonly rank: Rank;
   readonly since: number;
   readonly seen: number;
@@ -65,11 +71,15 @@ export class MemoryQuota implements QuotaLedger {
         answers.set(ask.sessionId, { kind: 'granted', entry: slot.entry });
         continue;
       }
-      if (slot !== undefined) this.#bring(ask, slot, rooms, now);
       const before = this.#line.get(ask.sessionId);
+      if ((slot ?? before)?.former.includes(ask.place)) {
+        answers.set(ask.sessionId, { kind: 'moved' });
+        continue;
+      }
+      if (slot !== undefined) this.#bring(ask, slot, rooms, now);
       if (before !== undefined) known.add(ask.sessionId);
       asked.set(ask.sessionId, ask);
-      this.#line.set(ask.sessionId, ticketOf(ask, slot !== undefined, before, now));
+      this.#line.set(ask.sessionId, ticketOf(ask, slot, before, now));
     }
     const stays: { ticket: Ticket; hasSlot: boolean }[] = [];
     for (const ticket of this.#inOrder(now)) {
@@ -90,7 +100,8 @@ export class MemoryQuota implements QuotaLedger {
     for (const { entry, place, sessionId, tenant } of held) {
       const slot = this.#slots.get(sessionId);
       if (slot !== undefined && slot.place !== place) continue;
-      this.#slots.set(sessionId, { entry, tenant, place, until: now + this.#rules.leaseMs });
+      const former = slot?.former ?? [];
+      this.#slots.set(sessionId, { entry, tenant, place, former, until: now + this.#rules.leaseMs });
     }
     return this.#state(now);
   }
@@ -172,12 +183,12 @@ export class MemoryQuota implements QuotaLedger {
   }
 
   #cool({ entry, place }: Slot, coolMs: number, now: number): void {
-    if (coolMs > 0) this.#slots.set(`~${place}`, { entry, place, tenant: undefined, until: now + coolMs });
+    if (coolMs > 0) this.#slots.set(`~${place}`, { entry, place, former: [], tenant: undefined, until: now + coolMs });
   }
 
-  #grant({ place, sessionId, tenant }: Ticket, entry: string, now: number): void {
+  #grant({ former, place, sessionId, tenant }: Ticket, entry: string, now: number): void {
     this.#line.delete(sessionId);
-    this.#slots.set(sessionId, { entry, tenant, place, until: now + this.#rules.leaseMs });
+    this.#slots.set(sessionId, { entry, tenant, place, former, until: now + this.#rules.leaseMs });
     this.#starts.set(`${entry}:${place}`, { entry, until: now + this.#rules.startMs });
   }
 
@@ -239,14 +250,15 @@ export class MemoryQuota implements QuotaLedger {
   }
 }
 
-function ticketOf(ask: Ask, bringsSlot: boolean, before: Ticket | undefined, now: number): Ticket {
+function ticketOf(ask: Ask, slot: Slot | undefined, before: Ticket | undefined, now: number): Ticket {
   const { continuation, entries, keepMs, place, sessionId, tenant, waitedMs } = ask;
   // Who waits as a new one was never served, and is no other when it comes back elsewhere.
-  const rank = bringsSlot ? 0 : (before?.rank ?? (continuation ? 1 : 2));
+  const rank = slot !== undefined ? 0 : (before?.rank ?? (continuation ? 1 : 2));
   return {
     sessionId,
     tenant,
     place,
+    former: formerOf(slot ?? before, place),
     rank,
     since: before?.since ?? now - waitedMs,
     seen: now,
@@ -274,6 +286,11 @@ function takeRoom({ entries, rank }: Ticket, rooms: ReadonlyMap<string, Room>) {
   }
   if (chosen !== undefined) chosen.room.free -= 1;
   return { entry: undefined, hasSlot: chosen !== undefined };
+}
+
+function formerOf(known: Pick<Ticket, 'place' | 'former'> | undefined, place: string): readonly string[] {
+  if (known === undefined || known.place === place) return known?.former ?? [];
+  return [known.place, ...known.former].slice(0, FORMER_KEPT);
 }
 
 function byAge(a: Ticket, b: Ticket): number {

@@ -75,7 +75,9 @@ export type AskAnswer =
       readonly freedEveryMs: number | undefined;
     }
   /** The line is as long as it may be. */
-  | { readonly kind: 'full' };
+  | { readonly kind: 'full' }
+  /** The session went from this place to another, which alone may ask for it. */
+  | { readonly kind: 'moved' };
 
 /** A slot and whose it is. */
 export interface HeldSlot {

@@ -123,6 +123,7 @@ function askAnswer(reply: Reply): AskAnswer {
         freedEveryMs: every === '' ? undefined : Number(every),
       };
     case 'full':
+    case 'moved':
       return { kind };
     default:
       throw unexpected();

@@ -245,6 +245,20 @@ export function describeQuotaContract(name: string, makeLedgers: QuotaFactory): 
         expect(await askingOther(ask('c', { place: 'elsewhere', continuation: true }))).toEqual(['#2']);
       });
 
+      it('does not give a session back to a place that it has left, in the line or with a slot', async () => {
+        const { asking, askingOther, ledger } = await open({}, { streams: 1 });
+        await asking(ask('a'));
+        await asking(ask('b'));
+        expect(await askingOther(ask('b', { place: 'elsewhere' }))).toEqual(['#1']);
+        expect(await asking(ask('b'))).toEqual(['moved']);
+        await ledger.note([slot('a')]);
+        expect(await askingOther(ask('b', { place: 'elsewhere' }))).toEqual(['home']);
+        expect(await asking(ask('b'))).toEqual(['moved']);
+        expect(await askingOther(ask('b', { place: 'third', continuation: true }))).toEqual(['home']);
+        expect(await asking(ask('b'), ask('c'))).toEqual(['moved', '#1']);
+        expect(await askingOther(ask('b', { place: 'elsewhere' }))).toEqual(['moved']);
+      });
+
       it('drops a ticket that nobody asks for any more', async () => {
         const { asking, ledger } = await open({}, { streams: 1 });
         await asking(ask('a'), ask('b', { keepMs: 150 }));

@@ -71,7 +71,7 @@ describeWithRedis('on one server', () => {
 async function alike(ledgers: readonly QuotaLedger[], random: () => number, age: number): Promise<unknown[]> {
   const pick = <T>(...from: T[]): T => from[Math.floor(random() * from.length)] as T;
   const session = () => pick('a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j');
-  const places = ['1', '2'];
+  const places = ['1', '2', '3', '4', '5', '6', '7'];
   if (random() < 0.6) {
     const sessions = [...new Set(Array.from({ length: 1 + Math.floor(random() * 4) }, session))];
     const asks = sessions.map(

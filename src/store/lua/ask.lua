@@ -1,8 +1,8 @@
 --[[
 Gives slots of the quota to those sessions of one worker whose turn it is.
 
-KEYS[1] slots: hash of session, or of ~ and a place that cools down, to "entry tenant place until"
-KEYS[2] the line: hash of session to "place tenant rank since seen keep entries"
+KEYS[1] slots: hash of session, or of ~ and a place that cools down, to "entry tenant place until former"
+KEYS[2] the line: hash of session to "place tenant rank since seen keep entries former"
 KEYS[3] starts that count: sorted set of entry:place by until
 KEYS[4] when slots were freed lately: list, the newest first
 ARGV[1] entries as name:streams:reserve:starts, with commas between them
@@ -24,6 +24,7 @@ Returns, for each session,
   granted ENTRY                   by this call or by an earlier one of the same place
   waiting POSITION HASSLOT EVERY  HASSLOT is 1 if only a start is missing; EVERY '' if no slot was freed lately
   full                            the line is as long as it may be
+  moved                           the session went from this place to another
 ]]
 local now = clock()
 local entries = {}
@@ -35,9 +36,9 @@ end
 local slots, loads = {}, {}
 local all = redis.call('HGETALL', KEYS[1])
 for at = 1, #all, 2 do
-  local entry, tenant, place, till = string.match(all[at + 1], '^(%S+) (%S+) (%S+) (%d+)$')
+  local entry, tenant, place, till, former = string.match(all[at + 1], '^(%S+) (%S+) (%S+) (%d+) (%S+)$')
   if tonumber(till) > now then
-    slots[all[at]] = { entry = entry, tenant = tenant, place = place }
+    slots[all[at]] = { entry = entry, tenant = tenant, place = place, former = former }
     if entries[entry] then entries[entry].free = entries[entry].free - 1 end
     if string.sub(all[at], 1, 1) ~= '~' then loads[tenant] = (loads[tenant] or 0) + 1 end
   else
@@ -56,15 +57,31 @@ end
 local tickets, waiting = {}, 0
 all = redis.call('HGETALL', KEYS[2])
 for at = 1, #all, 2 do
-  local tenant, rank, since, seen, keep, names =
-    string.match(all[at + 1], '^%S+ (%S+) (%d) (%d+) (%d+) (%d+) (%S+)$')
+  local place, tenant, rank, since, seen, keep, names, former =
+    string.match(all[at + 1], '^(%S+) (%S+) (%d) (%d+) (%d+) (%d+) (%S+) (%S+)$')
   if seen + keep > now then
     tickets[all[at]] = { session = all[at], tenant = tenant, rank = tonumber(rank), since = tonumber(since),
-      isLive = seen + ARGV[5] > now, names = names }
+      isLive = seen + ARGV[5] > now, names = names, place = place, former = former }
     if rank == '2' then waiting = waiting + 1 end
   else
     redis.call('HDEL', KEYS[2], all[at])
   end
+end
+
+-- The places that a session has had before, the last few: whoever has one of them has lost the session.
+local function formerOf(known, place)
+  if not known then return '-' end
+  if known.place == place then return known.former end
+  local list = known.place
+  local count = 1
+  for one in string.gmatch(known.former, '[^,]+') do
+    if count < 4 and one ~= '-' then list, count = list .. ',' .. one, count + 1 end
+  end
+  return list
+end
+
+local function isFormer(known, place)
+  return known and string.find(',' .. known.former .. ',', ',' .. place .. ',', 1, true)
 end
 
 local answers = {}
@@ -73,6 +90,8 @@ for index = 1, (#ARGV - 6) / 8 do
   local slot, ticket = slots[session], tickets[session]
   if slot and slot.place == place then
     answers[index] = { 'granted', slot.entry }
+  elseif isFormer(slot or ticket, place) then
+    answers[index] = { 'moved' }
   else
     -- Who waits as a new one was never served, and is no other when it comes back elsewhere.
     rank = ticket and ticket.rank or tonumber(rank)
@@ -82,14 +101,15 @@ for index = 1, (#ARGV - 6) / 8 do
       loads[slot.tenant] = loads[slot.tenant] - 1
       redis.call('HDEL', KEYS[1], session)
       if tonumber(cool) > 0 then
-        redis.call('HSET', KEYS[1], '~' .. slot.place, slot.entry .. ' - ' .. slot.place .. ' ' .. int(now + cool))
+        redis.call('HSET', KEYS[1], '~' .. slot.place, slot.entry .. ' - ' .. slot.place .. ' ' .. int(now + cool) .. ' -')
       elseif entries[slot.entry] then
         entries[slot.entry].free = entries[slot.entry].free + 1
       end
     end
     if ticket and ticket.rank == 2 and rank < 2 then waiting = waiting - 1 end
     tickets[session] = { session = session, tenant = tenant, rank = rank, since = ticket and ticket.since or now - waited,
-      isLive = true, names = names, index = index, place = place, keep = keep, isKnown = ticket ~= nil }
+      isLive = true, names = names, index = index, place = place, keep = keep, isKnown = ticket ~= nil,
+      former = formerOf(slot or ticket, place) }
   end
 end
 
@@ -128,8 +148,8 @@ local function take(queue)
 end
 
 local function grant(ticket, name)
-  local slot = name .. ' ' .. ticket.tenant .. ' ' .. ticket.place .. ' ' .. int(now + ARGV[2])
-  redis.call('HSET', KEYS[1], ticket.session, slot)
+  redis.call('HSET', KEYS[1], ticket.session, name .. ' ' .. ticket.tenant .. ' ' .. ticket.place .. ' '
+    .. int(now + ARGV[2]) .. ' ' .. ticket.former)
   redis.call('ZADD', KEYS[3], int(now + ARGV[3]), name .. ':' .. ticket.place)
   if ticket.isKnown then redis.call('HDEL', KEYS[2], ticket.session) end
   if ticket.isKnown and ticket.rank == 2 then waiting = waiting - 1 end
@@ -173,7 +193,8 @@ for _, ticket in ipairs(stays) do
     if isNew then waiting = waiting + 1 end
     if ticket.index then
       redis.call('HSET', KEYS[2], ticket.session, ticket.place .. ' ' .. ticket.tenant .. ' ' .. int(ticket.rank) .. ' '
-        .. int(ticket.since) .. ' ' .. int(now) .. ' ' .. ticket.keep .. ' ' .. ticket.names)
+        .. int(ticket.since) .. ' ' .. int(now) .. ' ' .. ticket.keep .. ' ' .. ticket.names .. ' '
+        .. ticket.former)
       answers[ticket.index] = { 'waiting', position, ticket.hasSlot, every }
     end
   end

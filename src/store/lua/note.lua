@@ -1,8 +1,8 @@
 --[[
 Notes what has become of places: slots that are given back, starts that are over, tickets that are left.
 
-KEYS[1] slots: hash of session, or of ~ and a place that cools down, to "entry tenant place until"
-KEYS[2] the line: hash of session to "place tenant rank since seen keep entries"
+KEYS[1] slots: hash of session, or of ~ and a place that cools down, to "entry tenant place until former"
+KEYS[2] the line: hash of session to "place tenant rank since seen keep entries former"
 KEYS[3] starts that count: sorted set of entry:place by until
 KEYS[4] when slots were freed lately: list, the newest first
 ARGV[+1] slot, start or ticket
@@ -22,7 +22,7 @@ local function slotIsOver(session, place, cool)
   if owner ~= place then return { 'absent' } end
   redis.call('HDEL', KEYS[1], session)
   if tonumber(cool) > 0 then
-    redis.call('HSET', KEYS[1], '~' .. place, entry .. ' - ' .. place .. ' ' .. int(now + cool))
+    redis.call('HSET', KEYS[1], '~' .. place, entry .. ' - ' .. place .. ' ' .. int(now + cool) .. ' -')
   end
   redis.call('LPUSH', KEYS[4], int(now))
   redis.call('LTRIM', KEYS[4], 0, 15)
