@@ -340,6 +340,7 @@ export class Session {
   }
 
   #queued(place: LinePlace | undefined): void {
+    if (place !== undefined && !this.#isQueued) this.#options.log.info('session waits for an engine stream');
     this.#isQueued = place !== undefined;
     this.#wasQueued ||= this.#isQueued;
     this.#options.sink.queued(place);

@@ -32,19 +32,24 @@ for name, streams, reserve, starts in string.gmatch(ARGV[1], '([^:,]+):(%d+):(%d
   entries[name] = { free = tonumber(streams), reserve = tonumber(reserve), starts = tonumber(starts) }
 end
 
--- The slots that count, by session; expired ones are free.
+-- The slots that count, of which those of the sessions below are looked at more closely; expired ones are free.
 local slots, loads = {}, {}
 local all = redis.call('HGETALL', KEYS[1])
 for at = 1, #all, 2 do
-  local entry, tenant, place, till, former = string.match(all[at + 1], '^(%S+) (%S+) (%S+) (%d+) (%S+)$')
+  local entry, tenant, till = string.match(all[at + 1], '^(%S+) (%S+) %S+ (%d+)')
   if tonumber(till) > now then
-    slots[all[at]] = { entry = entry, tenant = tenant, place = place, former = former }
+    slots[all[at]] = all[at + 1]
     if entries[entry] then entries[entry].free = entries[entry].free - 1 end
-    if string.sub(all[at], 1, 1) ~= '~' then loads[tenant] = (loads[tenant] or 0) + 1 end
+    if tenant ~= '-' then loads[tenant] = (loads[tenant] or 0) + 1 end
   else
     redis.call('HDEL', KEYS[1], all[at])
-    if string.sub(all[at], 1, 1) ~= '~' then redis.call('LPUSH', KEYS[4], till) end
+    if tenant ~= '-' then redis.call('LPUSH', KEYS[4], till) end
   end
+end
+local function slotOf(session)
+  if not slots[session] then return nil end
+  local entry, tenant, place, former = string.match(slots[session], '^(%S+) (%S+) (%S+) %d+ (%S+)$')
+  return { entry = entry, tenant = tenant, place = place, former = former }
 end
 
 redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', int(now))
@@ -87,7 +92,7 @@ end
 local answers = {}
 for index = 1, (#ARGV - 6) / 8 do
   local session, place, tenant, rank, names, waited, cool, keep = unpack(ARGV, 8 * index - 1, 8 * index + 6)
-  local slot, ticket = slots[session], tickets[session]
+  local slot, ticket = slotOf(session), tickets[session]
   if slot and slot.place == place then
     answers[index] = { 'granted', slot.entry }
   elseif isFormer(slot or ticket, place) then
