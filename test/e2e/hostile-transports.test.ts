@@ -1,4 +1,8 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
+import { newApiKey } from '../../src/auth/api-keys.ts';
 import { connect, emitWithAck } from '../support/client.ts';
 import { scripted, startGateway, type TestGateway } from '../support/gateway.ts';
 import { frame, rawPolling, rawTcp, rawWebSocket, requestHead, UPGRADE } from '../support/raw-client.ts';
@@ -158,6 +162,59 @@ describe('a message', () => {
     more[0] = 0x00;
     const inPieces = await tcp(gateway, UPGRADE, first, Buffer.concat(new Array(20_000).fill(more)));
     await expect.poll(() => inPieces.isClosed).toBe(true);
+    await worksFor(gateway);
+  });
+});
+
+describe('a request', () => {
+  it.each([
+    ['is deep', '['.repeat(8_000) + ']'.repeat(8_000), 400],
+    ['changes prototypes', '{"user":"ann","__proto__":{"polluted":true}}', 400],
+    ['changes constructors', '{"user":"ann","constructor":{"prototype":{"polluted":true}}}', 400],
+    ['has numbers out of range', '{"user":"ann","ttl_seconds":1e999}', 400],
+    ['is no JSON', '{"user":', 400],
+    ['is too long', `{"user":"${'x'.repeat(17_000)}"}`, 413],
+  ])('whose body %s is refused by its status and a code', async (_, body, status) => {
+    const folder = mkdtempSync(join(tmpdir(), 'keys-'));
+    closers.push(() => rmSync(folder, { recursive: true }));
+    const { key, sha256 } = newApiKey();
+    const file = join(folder, 'keys.json');
+    writeFileSync(file, JSON.stringify({ keys: [{ id: 'back-end', sha256 }] }));
+    const gateway = await gatewayWith({
+      GATEWAY_AUTH: 'api_key',
+      GATEWAY_API_KEYS_FILE: file,
+      GATEWAY_TOKEN_SECRET: 'a secret of two hundred and fifty-six bits',
+    });
+    const answer = await fetch(`${gateway.url}/v1/tokens`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+      body,
+    });
+    expect(answer.status).toBe(status);
+    expect(await answer.json()).toMatchObject({ error: { code: 'bad_request', message: expect.any(String) } });
+    expect({}).not.toHaveProperty('polluted');
+  });
+
+  it.each(['PUT', 'DELETE', 'PATCH', 'POST'])('by %s opens no transport', async (method) => {
+    const gateway = await gatewayWith();
+    const answer = await fetch(`${gateway.url}/socket.io/?EIO=4&transport=polling`, { method });
+    expect(answer.status).toBe(400);
+    await worksFor(gateway);
+  });
+
+  it.each([
+    'sid=__proto__',
+    'sid=constructor',
+    'transport=__proto__',
+    'transport=constructor',
+    'EIO=3',
+    'EIO=__proto__',
+  ])('with a query that means something to JavaScript alone is refused: %s', async (query) => {
+    const gateway = await gatewayWith();
+    const [name = ''] = query.split('=');
+    const others = ['EIO=4', 'transport=polling'].filter((one) => !one.startsWith(name));
+    const answer = await fetch(`${gateway.url}/socket.io/?${[...others, query].join('&')}`);
+    expect(answer.status).toBe(400);
     await worksFor(gateway);
   });
 });
