@@ -34,14 +34,16 @@ export interface FuzzReport extends StormReport {
 interface FuzzOptions {
   readonly cases: number;
   readonly seed: number;
+  /** Where sessions are kept; in memory without it. */
+  readonly redisUrl?: string | undefined;
   /** Waits until the last timer of Engine.IO is over as well. */
   readonly isPatient: boolean;
   /** Called now and then with the number of cases that were sent. */
   readonly onProgress?: (cases: number) => void;
 }
 
-export async function fuzz({ cases, isPatient, onProgress, seed }: FuzzOptions): Promise<FuzzReport> {
-  const target = await Target.start();
+export async function fuzz({ cases, isPatient, onProgress, redisUrl, seed }: FuzzOptions): Promise<FuzzReport> {
+  const target = await Target.start(redisUrl);
   try {
     const { url } = target;
     const warmUp = Math.min(MAX_WARM_UP, Math.ceil(cases * WARM_UP));
@@ -68,6 +70,8 @@ export async function fuzz({ cases, isPatient, onProgress, seed }: FuzzOptions):
       .filter(([line]) => /^(error|fatal): /.test(line))
       .map(([line, n]) => `${line} (${n})`);
     const internal = await target.metric('errors_total', { code: 'internal' });
+    const away = await target.metric('errors_total', { code: 'store_unavailable' });
+    if (away > 0) inside.push(`${away} calls that the store did not carry out`);
     if (internal > 0) inside.push(`${internal} internal faults`);
     if ('polluted' in {}) inside.push('the prototype of all objects was changed');
     const { connections, faults } = report;

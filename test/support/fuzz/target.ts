@@ -43,7 +43,8 @@ export class Target {
     this.lines = lines;
   }
 
-  static async start(): Promise<Target> {
+  /** @param redisUrl where sessions are kept; in memory without it */
+  static async start(redisUrl?: string): Promise<Target> {
     const lines = new Map<string, number>();
     const destination = new Writable({
       write(line: Buffer, _encoding, done) {
@@ -54,7 +55,8 @@ export class Target {
     });
     const engine = new CodedEngine();
     const startEngine = async () => engine;
-    const app = await App.start(loadConfig(ENVIRONMENT), createLogger('info', destination), { startEngine });
+    const environment = redisUrl === undefined ? ENVIRONMENT : { ...ENVIRONMENT, REDIS_URL: redisUrl };
+    const app = await App.start(loadConfig(environment), createLogger('info', destination), { startEngine });
     return new Target(app, engine, lines);
   }
 
