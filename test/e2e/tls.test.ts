@@ -11,6 +11,7 @@ import { connect, silence } from '../support/client.ts';
 import { CodedEngine } from '../support/coded-engine.ts';
 import { startGateway } from '../support/gateway.ts';
 import { run } from '../support/process.ts';
+import { rawTcp } from '../support/raw-client.ts';
 
 const open: { close(): unknown }[] = [];
 
@@ -41,6 +42,23 @@ function shownName(port: number): Promise<unknown> {
 }
 
 describe('TLS by the gateway itself', () => {
+  it.each(['', '\x16\x03\x01'])(
+    'ends a connection that does not come to the end of its handshake: %j',
+    async (says) => {
+      const { cert, key } = await makeCertificate('gateway.example.com');
+      const gateway = await startGateway(new CodedEngine(), {
+        GATEWAY_WORKERS: '1',
+        GATEWAY_TLS_CERT_FILE: cert,
+        GATEWAY_TLS_KEY_FILE: key,
+        GATEWAY_HEADERS_TIMEOUT_MS: '300',
+      });
+      open.push(gateway);
+      const slow = await rawTcp(gateway.url, Buffer.from(says, 'latin1'));
+      open.push({ close: () => slow.socket.destroy() });
+      await expect.poll(() => slow.isClosed).toBe(true);
+    },
+  );
+
   it.each(['websocket', 'polling'])('serves clients over %s', async (transport) => {
     const { cert, key } = await makeCertificate('gateway.example.com');
     const gateway = await startGateway(new CodedEngine(), {
