@@ -219,6 +219,8 @@ describeWithRedis('a client of two gateways and one Redis, whatever happens to t
           const one = histories[n] as History;
           const gateways = await TwoGateways.start(redis, {
             GATEWAY_SILENCE_TRIMMING_TENANTS: '*',
+            // It says minutes at once, for its pauses are long.
+            GATEWAY_AUDIO_SPEED: '100',
             GATEWAY_LINGER_MS: String(one.lingerMs),
             GATEWAY_REDIS_TIMEOUT_MS: '150',
             GATEWAY_RESUME_WINDOW_MS: one.commands.some(({ do: what }) => what === 'expire') ? '1000' : '30000',
