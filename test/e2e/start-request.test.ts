@@ -30,11 +30,12 @@ async function clientOf(engine: Engine, options: Parameters<typeof connect>[1] =
 }
 
 /** An engine that can do everything, and what each of its streams was asked for. */
-function ableEngine(): { engine: ScriptedEngine; asked: EngineStreamOptions[] } {
-  const asked: EngineStreamOptions[] = [];
+/** @returns also what it is asked for, without who asks */
+function ableEngine(): { engine: ScriptedEngine; asked: Omit<EngineStreamOptions, 'applicant'>[] } {
+  const asked: Omit<EngineStreamOptions, 'applicant'>[] = [];
   const engine = new ScriptedEngine({
     capabilities: ABLE,
-    script: (_nth, options) => {
+    script: (_nth, { applicant: _, ...options }) => {
       asked.push(options);
       return { steps: [] };
     },
