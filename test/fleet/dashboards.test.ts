@@ -1,17 +1,15 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { connect, emitWithAck, type TestClient, tone } from '../support/client.ts';
 import { DASHBOARDS, dataPanels } from '../support/dashboards.ts';
+import { Actor, flood, speak, speakOnTwoConnections, speakSample } from '../support/panel-load.ts';
 import { childrenOf, cli, killAll, type ServedGateway, serveGateway, toEmulator } from '../support/process.ts';
 import { NO_PROMETHEUS, Prometheus, type Series } from '../support/prometheus.ts';
 import { NO_REDIS, RedisServer } from '../support/redis.ts';
+import { JWT_AUTH, signToken } from '../support/tokens.ts';
 
 const SPEAKERS = 6;
-const CHUNK_MS = 100;
-const CHUNKS = 15;
 /** Several programs start one after the other. */
 const STARTED_MS = 90_000;
-const ALL_SEEN_MS = 90_000;
+const SEEN = { timeout: 90_000, interval: 1_000 };
 
 /** What the emulator does to streams, so that there is something to see in the panels of what goes wrong. */
 const FAULTS = [
@@ -20,108 +18,91 @@ const FAULTS = [
   // Nothing more is said, not even the last final, which is given up after a while and reported as lost.
   'silence:0.3,afterAudioMs=200-800',
 ];
-const IMPATIENT = {
-  GATEWAY_FLUSH_TIMEOUT_MS: '500',
-  GATEWAY_START_TIMEOUT_MS: '2000',
-  GATEWAY_RECOVERY_TIMEOUT_MS: '1000',
-};
 
-/** What shows nothing but 0 while all is well, as it is here. */
-const QUIET = ['Gateways not answering', 'Gateways draining', 'Streams of the quota', 'Sessions in the line'];
-
-/** Speaks one session after the other, each with a viewer, until told to stop. Whatever fails is what is to be seen. */
-class Speaker {
-  readonly #url: string;
-  readonly #protocol: 1 | 2;
-  #isOver = false;
-  readonly #done: Promise<void>;
-
-  constructor(url: string, protocol: 1 | 2) {
-    this.#url = url;
-    this.#protocol = protocol;
-    this.#done = this.#run();
-  }
-
-  async stop(): Promise<void> {
-    this.#isOver = true;
-    await this.#done;
-  }
-
-  async #run(): Promise<void> {
-    while (!this.#isOver) {
-      const clients: TestClient[] = [];
-      await this.#session(clients).catch(() => undefined);
-      for (const client of clients) client.close();
-    }
-  }
-
-  async #session(clients: TestClient[]): Promise<void> {
-    const speaker = this.#connect(clients);
-    await speaker.next('connected', 5_000);
-    // No session has begun: an error for the panel of errors.
-    speaker.socket.emit('audio_chunk', { chunk: tone(CHUNK_MS) });
-    const options = this.#protocol === 2 ? { acks: true, start_key: crypto.randomUUID(), attempt: 1 } : {};
-    speaker.socket.emit('start_transcription', options);
-    const { session_id, watch_token } = await speaker.next('transcription_started', 5_000);
-    if (this.#protocol === 2) {
-      const viewer = this.#connect(clients);
-      await viewer.next('connected', 5_000);
-      await emitWithAck(viewer, 'watch_transcription', { session_id, watch_token, after_seq: 0 });
-    }
-    for (let seq = 1; seq <= CHUNKS; seq++) {
-      speaker.socket.emit('audio_chunk', { chunk: tone(CHUNK_MS), seq });
-      await delay(CHUNK_MS);
-    }
-    speaker.socket.emit('stop_transcription');
-    await speaker.next('transcription_stopped', 5_000);
-  }
-
-  #connect(clients: TestClient[]): TestClient {
-    const client = connect(this.#url, { auth: { protocol: this.#protocol }, transports: ['websocket'] });
-    clients.push(client);
-    return client;
-  }
+/** A gateway that gives up soon, grants fewer streams than there are speakers, and has a pool of which one entry is dead. */
+function busyGateway(emulator: string, redis: string) {
+  const region = 'us-east-1';
+  const pool = [
+    { name: 'dead', region, endpoint: 'http://127.0.0.1:1' },
+    { name: 'live', region, endpoint: emulator, priority: 2 },
+  ];
+  // It stands in the pool.
+  const { GATEWAY_AWS_ENDPOINT: _, ...aws } = toEmulator(emulator);
+  return {
+    ...aws,
+    ...JWT_AUTH,
+    GATEWAY_AWS_POOL: JSON.stringify(pool),
+    GATEWAY_AWS_STREAMS: '2',
+    GATEWAY_QUEUE_LENGTH: '1',
+    GATEWAY_QUEUE_TIMEOUT_MS: '1000',
+    GATEWAY_FLUSH_TIMEOUT_MS: '500',
+    GATEWAY_START_TIMEOUT_MS: '2000',
+    GATEWAY_RECOVERY_TIMEOUT_MS: '1000',
+    GATEWAY_EVENTS_PER_SECOND: '50',
+    GATEWAY_SESSIONS_PER_USER: '100',
+    GATEWAY_SILENCE_TRIMMING_TENANTS: '*',
+    GATEWAY_WORKERS: '2',
+    REDIS_URL: redis,
+  };
 }
 
-/** The panel that shows a blocked worker. */
+/** One with the local engine and a small budget for each user. */
+const LOCAL = {
+  ...JWT_AUTH,
+  GATEWAY_ENGINE: 'local',
+  GATEWAY_LOCAL_PROCESSES: '1',
+  GATEWAY_USER_DAILY_AUDIO_SECONDS: '10',
+  GATEWAY_DRAIN_TIMEOUT_MS: '6000',
+};
+
+/** Panels that show nothing but 0 in health, and that no load of a few seconds changes. */
+const QUIET = [
+  // It takes a machine that has no memory or time left.
+  'Workers under pressure',
+  // It takes megabytes of results that wait for somebody who reads none of them.
+  'Clients that read slowly',
+  // It takes an engine that says something again.
+  'Finals dropped',
+];
 const BLOCKED = 'Workers not answering';
+const WITHOUT_REDIS = ['Calls that failed', 'Failed calls by kind', 'Decided without Redis'];
+const OF_THE_END = ['Gateways draining', 'Gateways that drain', 'Draining', 'Gateways not answering'];
 
 function isEmpty(series: readonly Series[], mayBeQuiet: boolean): boolean {
   const values = series.flatMap((one) => one.values.map(([, value]) => Number(value)));
   return !values.some((value) => Number.isFinite(value) && (mayBeQuiet || value !== 0));
 }
 
-describe.skipIf(NO_REDIS || NO_PROMETHEUS)('a Prometheus that scrapes a gateway under load', () => {
+describe.skipIf(NO_REDIS || NO_PROMETHEUS)('a Prometheus that scrapes gateways under load', () => {
   let gateway: ServedGateway;
+  let local: ServedGateway;
+  let redis: RedisServer;
   let prometheus: Prometheus;
   /** What has been started, to be closed in reverse order. */
   const closers: (() => Promise<unknown>)[] = [];
 
   beforeAll(async () => {
     const faults = FAULTS.flatMap((fault) => ['--fault', fault]);
-    const emulator = cli([
-      'emulator',
-      '--port',
-      '0',
-      '--recogniser',
-      'scripted',
-      '--final-latency-ms',
-      '100',
-      ...faults,
-    ]);
-    const redis = await RedisServer.start();
+    const scripted = ['--recogniser', 'scripted', '--final-latency-ms', '100'];
+    const emulator = cli(['emulator', '--port', '0', ...scripted, ...faults]);
+    redis = await RedisServer.start();
     closers.push(() => redis.stop());
     const [, endpoint = ''] = await emulator.saw(/listens on (\S+),/);
-    gateway = await serveGateway({
-      ...IMPATIENT,
-      ...toEmulator(endpoint),
-      GATEWAY_WORKERS: '2',
-      REDIS_URL: redis.url,
-    });
-    prometheus = await Prometheus.start([gateway.adminUrl]);
+    [gateway, local] = await Promise.all([serveGateway(busyGateway(endpoint, redis.url)), serveGateway(LOCAL)]);
+    prometheus = await Prometheus.start([gateway.adminUrl, local.adminUrl]);
     closers.push(() => prometheus.stop());
-    const speakers = Array.from({ length: SPEAKERS }, (_, n) => new Speaker(gateway.url, n % 2 === 0 ? 2 : 1));
-    closers.push(() => Promise.all(speakers.map((speaker) => speaker.stop())));
+    const [ann, bob] = [await signToken({ sub: 'ann' }), await signToken({ sub: 'bob' })];
+    const actors = [
+      ...Array.from({ length: SPEAKERS / 2 }, () => [
+        new Actor(gateway.url, { protocol: 1, token: ann }, speak(gateway.url)),
+        new Actor(gateway.url, { protocol: 2, token: bob }, speakOnTwoConnections),
+      ]).flat(),
+      new Actor(gateway.url, { protocol: 2, token: ann }, flood),
+      // One uses the budget up; the other stays below it, and has a session to the end.
+      new Actor(local.url, { protocol: 1, token: ann }, speakSample(50)),
+      new Actor(local.url, { protocol: 1, token: bob }, speakSample(500)),
+    ];
+    closers.push(() => Promise.all(actors.map((actor) => actor.stop())));
   }, STARTED_MS);
 
   afterAll(async () => {
@@ -135,23 +116,36 @@ describe.skipIf(NO_REDIS || NO_PROMETHEUS)('a Prometheus that scrapes a gateway 
     ),
   );
 
+  /** Waits until each of these panels has had data. What a query has brought once it brings again. */
+  async function seen(which: (title: string) => boolean): Promise<void> {
+    let left = queries.filter(({ title }) => which(title));
+    expect(left).not.toEqual([]);
+    const ask = async () => {
+      const empty = left.map(async ({ expr, title }) => {
+        const query = expr.replace(/\$(job|instance)/g, '.+').replaceAll('$__rate_interval', '10s');
+        return isEmpty(await prometheus.range(query), QUIET.includes(title));
+      });
+      const isLeft = await Promise.all(empty);
+      left = left.filter((_, index) => isLeft[index]);
+      return left.map(({ name }) => name);
+    };
+    await expect.poll(ask, SEEN).toEqual([]);
+  }
+
   it('has data for every query of every panel', async () => {
     const [victim = 0] = childrenOf(gateway.child.pid ?? 0);
-    const empty = async (asked: typeof queries) => {
-      const answers = await Promise.all(
-        asked.map(async ({ expr, name, title }) => {
-          const query = expr.replaceAll('$__rate_interval', '10s').replaceAll('$job', '.+');
-          return isEmpty(await prometheus.range(query), QUIET.includes(title)) ? [name] : [];
-        }),
-      );
-      return answers.flat();
-    };
-    const poll = { timeout: ALL_SEEN_MS, interval: 1_000 };
     // A worker that dies is replaced between two scrapes; one that is blocked stays so until it is seen.
     process.kill(victim, 'SIGSTOP');
-    await expect.poll(() => empty(queries.filter(({ title }) => title === BLOCKED)), poll).toEqual([]);
+    await seen((title) => title === BLOCKED);
     process.kill(victim, 'SIGKILL');
-    await expect.poll(() => empty(queries), poll).toEqual([]);
+    const [recogniser = 0] = childrenOf(local.child.pid ?? 0);
+    process.kill(recogniser, 'SIGKILL');
+    await seen((title) => ![...WITHOUT_REDIS, ...OF_THE_END].includes(title));
+    await redis.pause();
+    await seen((title) => WITHOUT_REDIS.includes(title));
+    await redis.unpause();
+    local.child.kill('SIGTERM');
+    await seen(() => true);
   });
 
   it('finds a query empty that asks for what is not there, or cannot be read', async () => {

@@ -22,6 +22,8 @@ export interface Panel {
 export interface Dashboard {
   readonly uid: string;
   readonly title: string;
+  readonly tags: readonly string[];
+  readonly links: readonly { readonly type: string; readonly tags: readonly string[] }[];
   readonly templating: { readonly list: readonly { readonly name: string; readonly type: string }[] };
   readonly panels: readonly Panel[];
 }

@@ -30,7 +30,8 @@ function knownMetrics(): Map<string, readonly string[]> {
   return found;
 }
 
-function queryFaults(expr: string): string[] {
+/** @param variables of the dashboard */
+function queryFaults(expr: string, variables: readonly string[]): string[] {
   const { labels, metrics } = namesIn(expr);
   const unknown = [...metrics].filter((name) => !known.has(name));
   const possible = [...OF_THE_TARGET, ...[...metrics].flatMap((name) => known.get(name) ?? [])];
@@ -39,11 +40,18 @@ function queryFaults(expr: string): string[] {
     ...unknown.map((name) => `asks for ${name}, which is no metric`),
     ...[...labels].filter((label) => !possible.includes(label)).map((label) => `has the unknown label ${label}`),
     ...(expr.includes('job=~"$job"') ? [] : ['does not choose the job']),
+    ...(variables.includes('instance') && !expr.includes('instance=~"$instance"')
+      ? ['does not choose the gateway']
+      : []),
+    ...[...expr.matchAll(/"\$(\w+)"/g)].flatMap(([, name = '']) =>
+      variables.includes(name) ? [] : [`uses ${name}, which is no variable`],
+    ),
     ...(/\[(?!\$__rate_interval\])/.test(expr) ? ['has a fixed interval'] : []),
   ];
 }
 
-function panelFaults({ datasource, description, fieldConfig, gridPos, targets = [], title }: Panel): string[] {
+function panelFaults(panel: Panel, variables: readonly string[]): string[] {
+  const { datasource, description, fieldConfig, gridPos, targets = [], title } = panel;
   const isFromVariable = [datasource, ...targets.map((target) => target.datasource)].every(
     (one) => one?.uid === `\${datasource}`,
   );
@@ -53,7 +61,7 @@ function panelFaults({ datasource, description, fieldConfig, gridPos, targets = 
     ...(isFromVariable ? [] : ['does not use the variable datasource']),
     ...(targets.length === 0 ? ['asks nothing'] : []),
     ...(gridPos.x + gridPos.w > COLUMNS ? ['is beyond the edge'] : []),
-    ...targets.flatMap(({ expr }) => queryFaults(expr)),
+    ...targets.flatMap(({ expr }) => queryFaults(expr, variables)),
   ];
   return faults.map((fault) => `${title} ${fault}`);
 }
@@ -66,6 +74,7 @@ function overlaps(a: Panel, b: Panel): boolean {
 function dashboardFaults(dashboard: Dashboard): string[] {
   const { panels, templating } = dashboard;
   const isImport = Object.hasOwn(dashboard, '__inputs');
+  const variables = templating.list.map(({ name }) => name);
   return [
     ...(templating.list.some(({ name, type }) => name === 'datasource' && type === 'datasource')
       ? []
@@ -75,7 +84,7 @@ function dashboardFaults(dashboard: Dashboard): string[] {
     ...panels.flatMap((a, at) =>
       panels.slice(at + 1).flatMap((b) => (overlaps(a, b) ? [`${a.title} lies on ${b.title}`] : [])),
     ),
-    ...dataPanels(dashboard).flatMap(panelFaults),
+    ...dataPanels(dashboard).flatMap((panel) => panelFaults(panel, variables)),
   ];
 }
 
@@ -89,12 +98,23 @@ describe.each(DASHBOARDS)('the dashboard %s', (_file, dashboard) => {
   });
 });
 
+it('each dashboard has a name and an address of its own, and leads to the others', () => {
+  const all = DASHBOARDS.map(([, dashboard]) => dashboard);
+  expect(new Set(all.map(({ uid }) => uid)).size).toBe(all.length);
+  expect(new Set(all.map(({ title }) => title)).size).toBe(all.length);
+  for (const { links, tags } of all) {
+    expect(tags).toEqual(['transcribe-gateway']);
+    expect(links).toMatchObject([{ type: 'dashboards', tags }]);
+  }
+});
+
 describe('the check of dashboards', () => {
-  const [, dashboard] = DASHBOARDS[0] ?? expect.fail('no dashboard');
+  const [, dashboard] = DASHBOARDS.find(([file]) => file === 'overview.json') ?? expect.fail('no overview');
+  const [, pods] = DASHBOARDS.find(([file]) => file === 'pods.json') ?? expect.fail('no dashboard of pods');
   const [panel] = dataPanels(dashboard);
   if (panel === undefined) expect.fail('no panel');
-  const asking = (expr: string): Dashboard => ({
-    ...dashboard,
+  const asking = (expr: string, of = dashboard): Dashboard => ({
+    ...of,
     panels: [{ ...panel, targets: [{ refId: 'A', datasource: { uid: `\${datasource}` }, expr }] }],
   });
 
@@ -105,6 +125,8 @@ describe('the check of dashboards', () => {
     ['a matcher that is none', asking('transcribe_gateway_sessions{job=~"$job",code="x"}'), 'unknown label code'],
     ['a query of no metric', asking('vector(0) or vector(1)'), 'asks for no metric'],
     ['every job', asking('sum(transcribe_gateway_sessions)'), 'does not choose the job'],
+    ['every gateway', asking('sum(transcribe_gateway_sessions{job=~"$job"})', pods), 'does not choose the gateway'],
+    ['a variable that is none', asking('up{job=~"$job",instance=~"$instance"}'), 'instance, which is no variable'],
     ['a fixed interval', asking('rate(transcribe_gateway_audio_seconds_total{job=~"$job"}[5m])'), 'fixed interval'],
     ['no unit', { ...dashboard, panels: [{ ...panel, fieldConfig: { defaults: {} } }] }, 'has no unit'],
     ['a fixed source', { ...dashboard, panels: [{ ...panel, datasource: { type: '', uid: 'x' } }] }, 'variable'],
