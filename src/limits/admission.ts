@@ -164,14 +164,15 @@ export class Admission {
   async #askFor(waiters: readonly Waiter[]): Promise<void> {
     if (waiters.length === 0) return;
     const { keepMs } = this.#options.limits;
-    const asks = waiters.map(({ applicant, continuation, entries, place, since }) => ({
+    const asks = waiters.map(({ applicant, continuation, entries, mayWait, place, since }) => ({
       sessionId: applicant.id,
       place,
       tenant: applicant.tenant,
       continuation,
       entries,
       waitedMs: performance.now() - since,
-      coolMs: this.#slots.get(applicant.id)?.coolsMs ?? COOL_MS,
+      // Who may not wait may need its own slot again, which nobody else gets meanwhile.
+      coolMs: mayWait ? (this.#slots.get(applicant.id)?.coolsMs ?? COOL_MS) : COOL_MS,
       keepMs: applicant.isResumable ? keepMs : BOUND_KEEP_MS,
     }));
     let answers: readonly AskAnswer[];
@@ -192,8 +193,14 @@ export class Admission {
 
   #answered(waiter: Waiter, answer: AskAnswer): void {
     const { applicant, place } = waiter;
+    const own = this.#slots.get(applicant.id);
+    if (answer.kind === 'waiting' && !waiter.mayWait) {
+      this.#giveUp(waiter, new NoStreamError('The speech engine has no other stream free within its quota.'));
+      if (own !== undefined) void this.#restore(own);
+      return;
+    }
     // The slot that it had is in the ledger's hands now.
-    if (answer.kind !== 'full') this.#slots.get(applicant.id)?.left();
+    if (answer.kind !== 'full') own?.left();
     const isThere = this.#waiting.get(applicant.id) === waiter;
     switch (answer.kind) {
       case 'granted':
@@ -205,9 +212,7 @@ export class Admission {
         }
         break;
       case 'waiting':
-        if (!isThere) break;
-        if (waiter.mayWait) this.#tell(waiter, placeOf(answer, this.#startsPerSecond(waiter.entries)));
-        else this.#giveUp(waiter, new NoStreamError('The speech engine has no other stream free within its quota.'));
+        if (isThere) this.#tell(waiter, placeOf(answer, this.#startsPerSecond(waiter.entries)));
         break;
       case 'full':
         if (isThere)
@@ -321,6 +326,11 @@ export class Admission {
     }
     clearTimeout(this.#renewTimer);
     if (!this.#closed) this.#renewTimer = setTimeout(() => void this.#renew(), nextMs).unref();
+  }
+
+  /** A slot that was brought to the ledger in vain is its session's again. */
+  async #restore({ held }: StreamSlot): Promise<void> {
+    await this.#options.ledger.renew(this.#worker, [held]).catch(ignoreAbsence);
   }
 
   #heldIn(entry: string): number {

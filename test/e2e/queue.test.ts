@@ -283,9 +283,15 @@ describeWithRedis('a session that has to wait for a stream of the quota', () => 
   it('is served by the client library with all that was said meanwhile', async () => {
     const holder = await hold();
     const { client: library, entries, states } = recorded({ url: gateway.url });
+    const received = async () =>
+      /^transcribe_gateway_audio_seconds_total (.*)$/m.exec(
+        await (await fetch(`${gateway.adminUrl}/metrics`)).text(),
+      )?.[1];
+    const before = await received();
     const started = library.start();
     library.send(SPEECH.pcm);
     await new Promise((resolve) => library.once('queued', resolve));
+    expect(await received()).toBe(before);
     holder.close();
     await started;
     expect(await library.stop()).toMatchObject({ finals: 2, gaps: 0, sessions: 1 });

@@ -72,7 +72,10 @@ async function workers(
   entry: Partial<QuotaEntry> = {},
   limits: { queueTimeoutMs?: number; lineLength?: number } = {},
 ) {
-  const entries = [{ ...HOME, ...entry }];
+  const entries = [
+    { ...HOME, ...entry },
+    { ...HOME, name: 'away', streams: 1 },
+  ];
   const times = { leaseMs: 15_000, startMs: 10_000, blockMs: 1_000, patienceMs: 3_000 };
   const memory = new MemoryQuota({ ...times, entries, lineLength: limits.lineLength ?? 10 });
   const ledger = new Reachable(memory);
@@ -95,10 +98,13 @@ async function workers(
   for (const admission of admissions) await admission.open();
   // The first have not heard of the last.
   await vi.advanceTimersByTimeAsync(times.leaseMs / 3);
-  const admit = (applicant: Applicant, { at = 0, continuation = false, mayWait = true, signal = NEVER } = {}) => {
+  const admit = (
+    applicant: Applicant,
+    { at = 0, continuation = false, entries: names = ['home'], mayWait = true, signal = NEVER } = {},
+  ) => {
     const admission = admissions[at];
     if (admission === undefined) throw new Error('no such worker');
-    return admission.admit({ applicant, continuation, entries: ['home'], mayWait }, signal);
+    return admission.admit({ applicant, continuation, entries: names, mayWait }, signal);
   };
   /** Whether it has been served by now. */
   const isServed = async (promise: Promise<unknown>) => {
@@ -180,6 +186,24 @@ describe('Admission', () => {
     expect(await isServed(again)).toBe(false);
     await pass(600);
     expect(await isServed(again)).toBe(true);
+  });
+
+  it('keeps the slot of a stream that broke also where another entry is asked in vain', async () => {
+    const { admit, isServed } = await workers(1, { streams: 1 });
+    const a = member('a');
+    const slot = await admit(a);
+    (await admit(member('b'), { entries: ['away'] })).arrived();
+    slot.arrived();
+    slot.ended(false);
+    const next = admit(member('c'), { continuation: true });
+    const other = admit(a, { continuation: true, entries: ['away'], mayWait: false });
+    await expect(other).rejects.toBeInstanceOf(NoStreamError);
+    await pass(2_000);
+    expect(await isServed(next)).toBe(false);
+    const again = admit(a, { continuation: true });
+    await pass(400);
+    expect(await isServed(again)).toBe(true);
+    expect(await isServed(next)).toBe(false);
   });
 
   it.each([
