@@ -5,6 +5,7 @@ import { type Random, seededRandom } from '../../../src/emulator/random.ts';
 import { ERROR_CODES } from '../../../src/protocol/error-codes.ts';
 import type { AckReply } from '../../../src/protocol/events.ts';
 import { frame, rawTcp, requestHead, UPGRADE } from '../raw-client.ts';
+import { waitUntil } from '../timing.ts';
 import { type Attacker, byPolling, byWebSocket, closing, forgetPolls, type Packet } from './attacker.ts';
 import { anyEvent, EVENTS, type EventName, type Known, write } from './events.ts';
 import { changeBytes, mutate, pick } from './mutations.ts';
@@ -21,7 +22,7 @@ const PACKETS_A_POLL = 20;
 const LAST_ID = 9_000_000;
 /** What is refused at once in every state, and so is answered after all that came before it. */
 const LAST = `42${LAST_ID}["start_transcription",{"language_code":5}]`;
-/** An answer is owed to that, or the end of the connection, in milliseconds. */
+/** An answer is owed to what is asked, or the end of the connection, in milliseconds. */
 const ANSWER_MS = 20_000;
 /** A session that was changed may never begin. */
 const STARTED_MS = 50;
@@ -105,9 +106,9 @@ class Storm implements StormReport {
       }
     });
     await attacker.send([isV1 ? '40' : '40{"protocol":2}']);
-    await Promise.race([connected.promise, attacker.closed]);
+    await soon(connected.promise, attacker.closed);
     await attacker.send(['42["start_transcription",{"acks":true}]']);
-    await Promise.race([started.promise, attacker.closed]);
+    await soon(started.promise, attacker.closed);
     const generated = fc.sample(anyEvent(isV1 ? V1_EVENTS : EVENTS), {
       numRuns: EVENTS_EACH,
       seed: Math.floor(random() * 2 ** 31),
@@ -225,6 +226,11 @@ class Storm implements StormReport {
   #fault(fault: string): void {
     if (this.faults.length < 20) this.faults.push(fault);
   }
+}
+
+/** Waits for one of them, as long as an answer may take. */
+function soon(...promises: readonly Promise<void>[]): Promise<void> {
+  return waitUntil(performance.now() + ANSWER_MS, Promise.race(promises));
 }
 
 /** Takes the secrets of a session from what its client is told. */
