@@ -171,3 +171,28 @@ describeWithRedis('what a gateway counts that is killed', () => {
     expect(billedSeconds - used).toBeLessThanOrEqual(10 + 20);
   });
 });
+
+describeWithRedis('what is used while Redis is away', () => {
+  it('is counted all the same, and booked when it is back', async () => {
+    const redis = await RedisServer.start();
+    open.push({ close: () => redis.stop() });
+    const { url } = await gateway({
+      REDIS_URL: `redis://127.0.0.1:${redis.port}`,
+      GATEWAY_REDIS_TIMEOUT_MS: '200',
+      GATEWAY_TENANT_DAILY_BILLED_SECONDS: '3600',
+    });
+    await redis.pause();
+    const client = await arrive(url, { sub: 'ann' }, 1);
+    client.socket.emit('start_transcription', {});
+    await client.next('transcription_started');
+    for (const chunk of audioChunks(SHORT.pcm, 32_000)) {
+      client.socket.emit('audio_chunk', { chunk: chunk.toString('base64') });
+    }
+    client.socket.emit('stop_transcription');
+    await client.next('transcription_stopped');
+    expect(wordsOf(client)).toEqual(SHORT.blocks.map(({ number }) => `b${number}`));
+    expect((await usage(url)).status).toBe(503);
+    await redis.unpause();
+    await booked(url, { billed_seconds: { used: 15 }, audio_seconds: { used: SHORT.pcm.length / 32_000 } });
+  });
+});

@@ -11,6 +11,8 @@ export type CodedSocket = Socket<ServerToClientEvents, ClientToServerEvents>;
 /** Blocks of 20 ms: utterances of 300 ms to 3 s, silences of 80 ms to 1.2 s between them. */
 const UTTERANCE_BLOCKS = { min: 15, max: 150 };
 const SILENT_BLOCKS = { min: 4, max: 60 };
+/** Up to three seconds, of which half can be trimmed. */
+const TRIMMED_BLOCKS = { min: 4, max: 150 };
 const UTTERANCES_A_PIECE = 3;
 /** Longer than the streams of a soak are kept without audio. */
 const PAUSE_MS = { min: 2_500, max: 6_000 };
@@ -50,6 +52,8 @@ export interface CodedSpeakerOptions {
   readonly chunkSamples: number;
   /** Whether the client sometimes sends nothing for a while. */
   readonly pauses: boolean;
+  /** Whether it asks to have silence trimmed, and is silent for longer. */
+  readonly trims?: boolean;
 }
 
 /** What became of all that one client said; positions of each session are moved so that no two sessions touch. */
@@ -114,7 +118,10 @@ export class CodedSpeaker {
 
   /** @returns the error if the session was refused */
   async #start(): Promise<ErrorEvent | undefined> {
-    const answer = this.#options.socket.timeout(START_PATIENCE_MS).emitWithAck('start_transcription', START);
+    const answer = this.#options.socket.timeout(START_PATIENCE_MS).emitWithAck('start_transcription', {
+      ...START,
+      trim_silence: this.#options.trims === true,
+    });
     const reply = (await answer.catch((error: Error) => ({ ok: false, error }))) as Reply;
     if (reply.ok) return undefined;
     this.#errors.push(`start: ${reply.error.code ?? reply.error.message}`);
@@ -226,7 +233,7 @@ export class CodedSpeaker {
     const piece = codedAudio({
       utterances: UTTERANCES_A_PIECE,
       blocks: UTTERANCE_BLOCKS,
-      silentBlocks: SILENT_BLOCKS,
+      silentBlocks: this.#options.trims ? TRIMMED_BLOCKS : SILENT_BLOCKS,
       firstBlock: this.#nextBlock,
       seed: this.#options.seed * 1_000_003 + this.#pieces,
     });

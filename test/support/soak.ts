@@ -15,6 +15,7 @@ const SILENCE_MS = 5_000;
 const ENVIRONMENT = {
   GATEWAY_PARK_AFTER_MS: '2000',
   GATEWAY_STALL_TIMEOUT_MS: '4000',
+  GATEWAY_SILENCE_TRIMMING_TENANTS: '*',
 };
 const TIMEOUTS = { startMs: 3_000, stallMs: 4_000, drainMs: 4_000 };
 /**
@@ -95,6 +96,7 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
           firstBlock: index * BLOCKS_A_CLIENT + 1,
           chunkSamples,
           pauses: index % 4 !== 3 && chunkSamples % SAMPLES_A_MS === 0,
+          trims: index % 3 === 1,
         });
         return speaker.speak(until);
       }),
