@@ -58,7 +58,8 @@ export class SplitBrain {
     const phone = new ModelPhone({ a: gateways.a.url, b: gateways.b.url }, 7, { storeLost: false });
     const split = new SplitBrain(gateways, phone);
     try {
-      await phone.turnTo('a');
+      // On a slow machine the store may not answer in the short time that it is granted here.
+      while (phone.session === undefined) await phone.turnTo('a');
       await split.hears('a', isCommitted);
       await split.#watch();
       await history(split);
