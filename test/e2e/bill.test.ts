@@ -14,13 +14,13 @@ afterEach(async () => {
 
 /** Audio goes so many times as fast as it was spoken, and so does the engine that answers. Not as a wrong sample rate would. */
 const SPEED = 3.5;
-/** Blocks of 20 ms: turns of three sentences of four seconds, a moment between them and seven seconds of pause behind each turn. */
-const TURNS = 3;
-const SENTENCE = 200;
+/** Blocks of 20 ms: turns of three sentences of six seconds, a moment between them and eleven seconds of pause behind each turn. */
+const TURNS = 2;
+const SENTENCE = 300;
 const BETWEEN = 10;
-const PAUSE = 360;
+const PAUSE = 560;
 
-/** Of twenty seconds, eight are silent: 40%. */
+/** Of thirty seconds, twelve are silent: 40%. */
 function spokenInTurns(): CodedAudio {
   const parts: Buffer[] = [];
   const blocks: CodedAudio['blocks'][number][] = [];
