@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Actor, flood, speak, speakOnTwoConnections, speakSample } from '../support/actors.ts';
 import { DASHBOARDS, dataPanels } from '../support/dashboards.ts';
-import { Actor, flood, speak, speakOnTwoConnections, speakSample } from '../support/panel-load.ts';
 import { childrenOf, cli, killAll, type ServedGateway, serveGateway, toEmulator } from '../support/process.ts';
 import { NO_PROMETHEUS, Prometheus, type Series } from '../support/prometheus.ts';
 import { NO_REDIS, RedisServer } from '../support/redis.ts';

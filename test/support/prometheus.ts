@@ -1,4 +1,4 @@
-/** A real Prometheus that scrapes gateways of a test every second. */
+/** A real Prometheus that scrapes gateways of a test. */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -13,6 +13,13 @@ type Sample = readonly [number, string];
 export interface Series {
   readonly metric: Readonly<Record<string, string>>;
   readonly values: readonly Sample[];
+}
+
+interface PrometheusOptions {
+  /** Paths of files with rules, which are evaluated after each scrape. */
+  readonly rules?: readonly string[];
+  /** Longer than a second where a worker may be blocked: so long the gateway waits for it. */
+  readonly scrapeMs?: number;
 }
 
 /** Whether it is installed. A laptop may lack it; in CI nothing is skipped. */
@@ -31,13 +38,18 @@ export class Prometheus {
   }
 
   /** @param adminUrls of the gateways, which become targets of the job `transcribe-gateway` */
-  static async start(adminUrls: readonly string[]): Promise<Prometheus> {
+  static async start(adminUrls: readonly string[], options: PrometheusOptions = {}): Promise<Prometheus> {
+    const { rules = [], scrapeMs = 2_000 } = options;
     const folder = mkdtempSync(join(tmpdir(), 'prometheus-test-'));
     const targets = adminUrls.map((url) => new URL(url).host);
     const scrape = { job_name: 'transcribe-gateway', static_configs: [{ targets }] };
+    const every = `${scrapeMs}ms`;
     // JSON is YAML.
-    // Longer than the gateway waits for a worker that is blocked.
-    const configuration = { global: { scrape_interval: '2s', scrape_timeout: '2s' }, scrape_configs: [scrape] };
+    const configuration = {
+      global: { scrape_interval: every, scrape_timeout: every, evaluation_interval: every },
+      rule_files: rules,
+      scrape_configs: [scrape],
+    };
     writeFileSync(join(folder, 'prometheus.yml'), JSON.stringify(configuration));
     const running = run(COMMAND, [
       `--config.file=${join(folder, 'prometheus.yml')}`,
@@ -45,6 +57,8 @@ export class Prometheus {
       '--web.listen-address=127.0.0.1:0',
     ]);
     const [, address = ''] = await running.saw(/msg="Listening on" address=(\S+)/);
+    // Until then it answers questions with 503.
+    await running.saw(/Server is ready/);
     return new Prometheus(`http://${address}`, folder, running);
   }
 
@@ -54,10 +68,24 @@ export class Prometheus {
    */
   async range(query: string): Promise<readonly Series[]> {
     const parameters = { query, start: String(this.#startedAt / 1000), end: String(Date.now() / 1000), step: '1' };
-    const response = await fetch(`${this.#url}/api/v1/query_range?${new URLSearchParams(parameters)}`);
-    const answer = (await response.json()) as { data?: { result: readonly Series[] }; error?: string };
-    if (answer.data === undefined) throw new Error(`${query}: ${answer.error}`);
-    return answer.data.result;
+    const { result } = await this.#ask<{ result: readonly Series[] }>('query_range', parameters);
+    return result;
+  }
+
+  /** The alerts that wait for the end of their `for`, or fire, by name. */
+  async alerts(): Promise<ReadonlyMap<string, 'pending' | 'firing'>> {
+    type Alert = { readonly labels: { readonly alertname: string }; readonly state: 'pending' | 'firing' };
+    const { alerts } = await this.#ask<{ alerts: readonly Alert[] }>('alerts', {});
+    // One name may be there for several gateways: it fires where one fires.
+    const inOrder = alerts.toSorted((a, b) => (a.state > b.state ? -1 : 1));
+    return new Map(inOrder.map(({ labels, state }) => [labels.alertname, state]));
+  }
+
+  async #ask<T>(what: string, parameters: Readonly<Record<string, string>>): Promise<T> {
+    const response = await fetch(`${this.#url}/api/v1/${what}?${new URLSearchParams(parameters)}`);
+    const answer = (await response.json()) as { data?: T; error?: string };
+    if (answer.data === undefined) throw new Error(`${Object.values(parameters)[0]}: ${answer.error}`);
+    return answer.data;
   }
 
   async stop(): Promise<void> {
