@@ -1,6 +1,11 @@
 /** What is provoked for each alert of the chart. */
 import { setTimeout as delay } from 'node:timers/promises';
+import { ENGINE_VARIABLE } from '../../src/cluster/crew.ts';
 import type { FaultRule } from '../../src/emulator/faults.ts';
+import type { Engine } from '../../src/engines/engine.ts';
+import { makePrivatePath } from '../../src/engines/hosted/private-path.ts';
+import { serveEngine } from '../../src/engines/hosted/serve-engine.ts';
+import { repeatingScript, ScriptedEngine } from '../../src/engines/scripted/scripted-engine.ts';
 import { knock, returnAfter, speak, speakOn, speakOnTwoConnections, speakToViewer } from './actors.ts';
 import type { Drill, Fault, Stage } from './drill.ts';
 import { childrenOf, occupyPort, toEmulator } from './process.ts';
@@ -17,7 +22,6 @@ const SPEAKERS = 3;
 /** Alerts that no drill here provokes, with the reason. `test/helm/alerts.test.ts` shows that they fire and stay silent. */
 export const NOT_DRILLED: Readonly<Record<string, string>> = {
   TranscribeGatewayProbeFailing: 'needs a cluster: it asks kube-state-metrics for the CronJob of the probe',
-  TranscribeGatewayInternalErrors: 'needs a fault in the code of the gateway, of which none is known',
 };
 
 /** Stops something for most of the time, again and again, as if it had too little of a processor. */
@@ -197,6 +201,44 @@ export const DRILLS: readonly Drill[] = [
           for (const worker of childrenOf(gateway.child.pid ?? 0)) process.kill(worker, 'SIGKILL');
         },
         mend: () => undefined,
+      };
+    },
+  },
+  {
+    // In place of a fault in the code of the gateway, of which none is known.
+    fault: 'the engine throws what engines do not throw',
+    alerts: { TranscribeGatewayInternalErrors: FAST },
+    scrapeMs: 2_000,
+    prepare: async (stage) => {
+      const [redis, { path, remove }] = await Promise.all([stage.redis(), makePrivatePath()]);
+      stage.onClose(remove);
+      const scripted = new ScriptedEngine({ script: () => ({ steps: repeatingScript() }) });
+      let isFaulty = false;
+      const engine: Engine = {
+        capabilities: scripted.capabilities,
+        open: async (options, signal) => {
+          if (isFaulty) throw new TypeError('a fault of a drill');
+          return scripted.open(options, signal);
+        },
+        close: () => scripted.close(),
+      };
+      const host = await serveEngine(engine, path);
+      stage.onClose(() => host.close());
+      const gateway = await stage.gateway({
+        GATEWAY_ENGINE: 'scripted',
+        GATEWAY_WORKERS: '2',
+        REDIS_URL: redis.url,
+        // Workers take that engine in its stead.
+        [ENGINE_VARIABLE]: path,
+      });
+      stage.actors(SPEAKERS, gateway.url, V1, speak(gateway.url));
+      return {
+        strike: () => {
+          isFaulty = true;
+        },
+        mend: () => {
+          isFaulty = false;
+        },
       };
     },
   },
