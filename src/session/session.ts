@@ -55,6 +55,7 @@ export class Session {
   readonly #aborted = new AbortController();
   #state: SessionState = 'starting';
   #stopReason: StopReason | undefined;
+  #isAdmitted = false;
   /** The stream that serves the session now. */
   #run: StreamRun | undefined;
   #finals: number;
@@ -150,6 +151,7 @@ export class Session {
     const { from, sink } = this.#options;
     try {
       await admitted;
+      this.#isAdmitted = true;
       this.#aborted.signal.throwIfAborted();
       // A session that goes on was admitted before, and is owed the patience of one whose stream broke.
       let stream = await (from === undefined ? this.#opener.first() : this.#opener.next({ progressed: true }));
@@ -334,9 +336,10 @@ export class Session {
     return watermark < head && !this.#buffer.isSilentBetween(watermark, head);
   }
 
-  /** Audio that came before the first stream opened was never acknowledged by a start, unless the client stopped it. */
+  /** Audio from before the first stream was never acknowledged by a start, unless the client stopped while it waited. */
   get #owesAnEnd(): boolean {
-    return this.#state !== 'starting' || (this.#stopReason !== undefined && this.#stopReason !== 'draining');
+    if (this.#state !== 'starting') return true;
+    return this.#isAdmitted && this.#stopReason !== undefined && this.#stopReason !== 'draining';
   }
 
   #queued(place: LinePlace | undefined): void {

@@ -23,7 +23,12 @@ const LIMITS: SessionLimits = {
 
 const broken = () => new GatewayError('engine_unavailable', 'reset');
 
-function start(engine: Engine, limits: Partial<SessionLimits> = {}, request: Partial<StartRequest> = {}) {
+function start(
+  engine: Engine,
+  limits: Partial<SessionLimits> = {},
+  request: Partial<StartRequest> = {},
+  admitted?: Promise<unknown>,
+) {
   const results: PlacedResult[] = [];
   const gaps: SessionGap[] = [];
   const ends: SessionEnd[] = [];
@@ -44,7 +49,7 @@ function start(engine: Engine, limits: Partial<SessionLimits> = {}, request: Par
       ended: (end) => ends.push(end),
     },
   });
-  void session.run();
+  void session.run(admitted);
   const finals = () => results.filter((r) => !r.isPartial).map((r) => [r.text, r.startSample, r.endSample]);
   return { session, metrics, started: started.promise, results, gaps, ends, finals };
 }
@@ -60,6 +65,16 @@ function streams(...scripts: (Script | ScriptStep[])[]): ScriptedEngine {
 }
 
 describe('Session', () => {
+  it('says nothing of audio that came before it was refused, also if it was stopped meanwhile', async () => {
+    const admitted = Promise.withResolvers<void>();
+    const s = start(streams([]), {}, {}, admitted.promise);
+    s.session.push(tone(500));
+    s.session.stop('client_stop');
+    admitted.reject(new GatewayError('session_exists', 'Another start was first.'));
+    expect(await s.session.ended).toMatchObject({ reason: 'error', error: { code: 'session_exists' } });
+    expect(s.gaps).toEqual([]);
+  });
+
   it('replays the audio since the last final into a new stream when one breaks', async () => {
     const engine = streams(
       [
