@@ -39,6 +39,7 @@ export class LoadShedder {
 
   constructor(options: ShedderOptions) {
     this.#options = options;
+    for (const pressure of PRESSURES) options.metrics.shedding.set({ pressure }, 0);
     this.#look();
     this.#timer = setInterval(() => this.#look(), CHECK_MS);
     this.#timer.unref();

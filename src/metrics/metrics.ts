@@ -58,10 +58,10 @@ export function createMetrics() {
     connections: gauge('connections', 'Open Socket.IO connections.', ['protocol']),
     connectionsTotal: closedCounter('connections_total', 'Socket.IO connections accepted.', { protocol: PROTOCOLS }),
     slowConnectionsTotal: counter('slow_connections_total', 'Connections cut because the client did not read.'),
-    offendingConnectionsTotal: counter(
+    offendingConnectionsTotal: closedCounter(
       'offending_connections_total',
       'Connections cut because of what their client sent, by reason.',
-      ['reason'],
+      { reason: ['packet_flood', 'connect_flood', 'attachments', 'probe_flood', 'no_socket', 'event_flood'] },
     ),
     sessions: gauge('sessions', 'Sessions that have not ended.'),
     sessionStates: sampledGauge(

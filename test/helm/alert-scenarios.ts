@@ -118,10 +118,10 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
     },
   },
   TranscribeGatewayPoolEntrySetAside: {
-    fires: { [gateway('aws_pool_state', 'entry="home",')]: '2x60' },
-    labels: { entry: 'home' },
     // It is tried again now and then.
-    quiet: { [gateway('aws_pool_state', 'entry="home",')]: '2 2 2 1 0 2 2 2 0 0x60' },
+    fires: { [gateway('aws_pool_state', 'entry="home",')]: '0x50 2 1 2 2 1 2 2 1 2 2 2 2' },
+    labels: { entry: 'home' },
+    quiet: { [gateway('aws_pool_state', 'entry="home",')]: '0x52 2 1 2 0 0 2 2 2 2' },
   },
   TranscribeGatewayQuotaNearlyUsed: {
     fires: {
