@@ -101,7 +101,11 @@ describe('a tenant with a daily budget', () => {
   });
 
   it('is told by version 1 with a message, and with nothing that it does not know', async () => {
-    const { url } = await gateway({ GATEWAY_USER_DAILY_AUDIO_SECONDS: '20' });
+    const { url } = await gateway({
+      GATEWAY_USER_DAILY_AUDIO_SECONDS: '20',
+      // All of it comes at once, and may have to wait for the engine.
+      GATEWAY_BACKLOG_MS: '60000',
+    });
     const client = await arrive(url, { sub: 'ann' }, 1);
     client.socket.emit('start_transcription', {});
     await client.next('transcription_started');
