@@ -1,7 +1,11 @@
 import { once } from 'node:events';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Socket } from 'socket.io';
 
 type Transport = Socket['conn'];
+
+/** How often it is looked whether a client has changed to its WebSocket, in milliseconds: no event tells that it failed. */
+const UPGRADE_LOOK_MS = 10;
 
 /**
  * Ends a client's connection as a network does, after all that was written to it, so that the client's library connects
@@ -13,6 +17,8 @@ export async function farewell(transport: Transport, withinMs: number): Promise<
   const late = AbortSignal.timeout(Math.max(1, Math.round(withinMs)));
   const closed = once(transport, 'close');
   const isOpen = () => transport.readyState === 'open' && !late.aborted;
+  // The libraries stop polling in the midst of the change. Cut off there, they notice nothing until their pings stay away.
+  while (isOpen() && transport.upgrading) await Promise.race([closed, delay(UPGRADE_LOOK_MS)]);
   // A poll that waits shows that the client has what came before. It is answered with nothing, and the next one finds
   // its session unknown.
   while (isOpen() && transport.transport.name === 'polling') {
