@@ -1,10 +1,7 @@
-import { createHash } from 'node:crypto';
 import type { Cluster, Redis } from 'ioredis';
 import { RateLimiterMemory, RateLimiterRedis, RateLimiterRes } from 'rate-limiter-flexible';
+import { hashOfName } from './name-hash.ts';
 import type { Rate, RateOptions } from './rates.ts';
-
-/** Of the hash that stands for a key: 132 bits in base64url. */
-const KEY_CHARACTERS = 22;
 
 /** A rate that is counted in this process alone. */
 export class MemoryRate implements Rate {
@@ -42,7 +39,7 @@ export class RedisRate implements Rate {
   }
 
   async count(key: string): Promise<number> {
-    const name = createHash('sha256').update(key).digest('base64url').slice(0, KEY_CHARACTERS);
+    const name = hashOfName(key);
     // Not the limiter's own insurance, which does not say when it steps in.
     const wait = await waitOf(this.#limiter.consume(name));
     if (wait !== undefined) return wait;

@@ -1,11 +1,8 @@
-import { createHash } from 'node:crypto';
 import { inBatches } from './batches.ts';
 import type { Lease, LeaseAnswer, Leases, RenewAnswer } from './leases.ts';
+import { hashOfName } from './name-hash.ts';
 import type { Reply, ScriptRunner } from './redis-link.ts';
 import { texts, unexpected } from './replies.ts';
-
-/** Of the hash that stands for a scope: 132 bits in base64url. */
-const SCOPE_CHARACTERS = 22;
 
 /**
  * The places that workers share. A scope is two keys of one slot: a sorted set of its holders by the time at which their
@@ -63,7 +60,7 @@ export class RedisLeases implements Leases {
   }
 
   #keys(scope: string): string[] {
-    const name = createHash('sha256').update(scope).digest('base64url').slice(0, SCOPE_CHARACTERS);
+    const name = hashOfName(scope);
     const tag = `${this.#prefix}{lease:${name}}`;
     return [`${tag}:until`, `${tag}:grips`];
   }

@@ -1,10 +1,8 @@
-import { createHash } from 'node:crypto';
 import type { Batch, Ledger, UsedToday } from './ledger.ts';
+import { hashOfName } from './name-hash.ts';
 import type { ScriptRunner } from './redis-link.ts';
 import { texts, unexpected } from './replies.ts';
 
-/** Of the hashes that stand for tenants and users: 132 bits in base64url. */
-const NAME_CHARACTERS = 22;
 /** Until every day is over that may be meant. */
 const KEPT_MS = 2 * 86_400_000;
 
@@ -37,16 +35,12 @@ export class RedisLedger implements Ledger {
   }
 
   async #spend(tenant: string, users: readonly string[], args: readonly (string | number)[]): Promise<UsedToday> {
-    const tag = `${this.#prefix}{usage:${nameOf(tenant)}}`;
-    const keys = [`${tag}:tenant`, ...users.map((user) => `${tag}:user:${nameOf(user)}`)];
+    const tag = `${this.#prefix}{usage:${hashOfName(tenant)}}`;
+    const keys = [`${tag}:tenant`, ...users.map((user) => `${tag}:user:${hashOfName(user)}`)];
     const [kind, ...figures] = texts(await this.#redis.run('spend', keys, args));
     const [day, endsInMs, billedSeconds, audioMs, ...ofUsers] = figures.map(Number);
     if (kind !== 'used' || day === undefined || endsInMs === undefined) throw unexpected();
     if (billedSeconds === undefined || audioMs === undefined) throw unexpected();
     return { kind, day, endsInMs, billedSeconds, audioMs, users: ofUsers };
   }
-}
-
-function nameOf(name: string): string {
-  return createHash('sha256').update(name).digest('base64url').slice(0, NAME_CHARACTERS);
 }

@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto';
 import { quotaKeysOf } from './keys.ts';
+import { hashOfName } from './name-hash.ts';
 import type { Ask, AskAnswer, HeldSlot, QuotaLedger, QuotaNote, QuotaRules, QuotaState } from './quota.ts';
 import type { Reply, ScriptRunner } from './redis-link.ts';
 import { texts, unexpected } from './replies.ts';
@@ -43,7 +43,7 @@ export class RedisQuota implements QuotaLedger {
         ...asks.flatMap((ask) => [
           ask.sessionId,
           ask.place,
-          hashOf(ask.tenant),
+          hashOfName(ask.tenant),
           ask.continuation ? 1 : 2,
           ask.entries.join(),
           Math.ceil(ask.waitedMs),
@@ -78,7 +78,7 @@ export class RedisQuota implements QuotaLedger {
 
   async #hold(worker: string, leaseMs: number, held: readonly HeldSlot[]): Promise<QuotaState> {
     const { line, slots, workers: workersKey } = this.#keys;
-    const places = held.flatMap(({ entry, place, sessionId, tenant }) => [sessionId, place, hashOf(tenant), entry]);
+    const places = held.flatMap(({ entry, place, sessionId, tenant }) => [sessionId, place, hashOfName(tenant), entry]);
     const reply = await this.#redis.run('hold', [slots, line, workersKey], [worker, leaseMs, ...places]);
     const [kind, workers, waiting, ...entries] = texts(reply);
     if (kind !== 'used' || waiting === undefined) throw unexpected();
@@ -86,11 +86,6 @@ export class RedisQuota implements QuotaLedger {
     for (const entry of entries) counts.set(entry, (counts.get(entry) ?? 0) + 1);
     return { workers: Number(workers), waiting: Number(waiting), held: counts };
   }
-}
-
-/** Redis is told only whether two tenants are the same. */
-function hashOf(tenant: string): string {
-  return createHash('sha256').update(tenant).digest('base64url').slice(0, 22);
 }
 
 function noteArgs(note: QuotaNote): (string | number)[] {

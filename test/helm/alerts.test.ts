@@ -7,6 +7,7 @@ import { parse } from 'yaml';
 import { SETTINGS } from '../../src/config/schema.ts';
 import { collectProcessMetrics, createClusterMetrics, createMetrics } from '../../src/metrics/metrics.ts';
 import { namesIn } from '../support/dashboards.ts';
+import { NO_PROMETHEUS } from '../support/prometheus.ts';
 import { SCENARIOS, type Scenario } from './alert-scenarios.ts';
 import { CHART } from './helm.ts';
 
@@ -36,9 +37,6 @@ const ALL = FILES.flatMap((file) => {
   return groups.flatMap(({ rules }) => rules).map((rule) => ({ file, rule }));
 });
 const ALERTS = ALL.flatMap(({ file, rule }) => ('alert' in rule ? [{ file, ...rule }] : []));
-
-/** A laptop may have no promtool; in CI nothing is skipped. */
-const NO_PROMTOOL = spawnSync('promtool', ['--version']).error !== undefined && process.env.CI === undefined;
 
 const folder = mkdtempSync(join(tmpdir(), 'alerts-test-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -79,7 +77,7 @@ function outcome(
   return promtool('test', 'rules', file);
 }
 
-describe.skipIf(NO_PROMTOOL)('the alerts', () => {
+describe.skipIf(NO_PROMETHEUS)('the alerts', () => {
   it.each(FILES)('of %s are rules that Prometheus reads', (file) => {
     expect(promtool('check', 'rules', RULES + file)).toMatchObject({ ok: true });
   });
