@@ -1,7 +1,8 @@
 /**
  * `npm test`: runs the stages, or those that are named, one after the other, prints what each took against its budget in
- * budgets.json, and fails when a test failed or a budget was exceeded. Ends with the line `N passed, N failed`; writes
- * the same counts to the file named by TEST_COUNTS, if any, for a caller that sums several runners.
+ * budgets.json, and fails when a test failed or a budget was exceeded. Ends with what failed and the line
+ * `N passed, N failed`; writes the same to the file named by TEST_COUNTS, if any, for a caller that sums several
+ * runners: the counts on the first line, what failed on the others.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -40,6 +41,7 @@ const vitest = new URL('../node_modules/vitest/vitest.mjs', import.meta.url).pat
 const folder = mkdtempSync(join(tmpdir(), 'test-run-'));
 const total = { passed: 0, failed: 0 };
 const rows: string[] = [];
+const failures: string[] = [];
 
 for (const stage of named.length > 0 ? named : STAGES) {
   const report = join(folder, `${stage}.json`);
@@ -57,29 +59,44 @@ for (const stage of named.length > 0 ? named : STAGES) {
   ];
   const { status } = spawnSync(process.execPath, args, { stdio: 'inherit', env });
   const seconds = Math.ceil((performance.now() - begin) / 1000);
-  const counts = countsOf(report);
+  const { passed, failed } = resultsOf(report);
   // A run that failed without a failed test (a hook, an unhandled rejection) is a failure all the same.
-  if (status !== 0 && counts.failed === 0) counts.failed = 1;
+  if (status !== 0 && failed.length === 0) failed.push('the run itself, not one of its tests');
   const budget = budgets[stage] ?? 0;
-  if (seconds > budget) counts.failed++;
-  total.passed += counts.passed;
-  total.failed += counts.failed;
+  if (seconds > budget) failed.push(`the budget: ${seconds} s of ${budget} s`);
+  total.passed += passed;
+  total.failed += failed.length;
+  failures.push(...failed.map((what) => `FAILED ${stage}: ${what}`));
   const verdict = seconds > budget ? 'OVER BUDGET' : '';
   rows.push(`${stage.padEnd(12)} ${String(seconds).padStart(4)} s of ${String(budget).padStart(4)} s  ${verdict}`);
 }
 
 rmSync(folder, { recursive: true });
 console.log(`\n${rows.join('\n')}\n`);
+for (const failure of failures) console.log(failure);
 console.log(`${total.passed} passed, ${total.failed} failed`);
 const { TEST_COUNTS } = process.env;
-if (TEST_COUNTS !== undefined) writeFileSync(TEST_COUNTS, `${total.passed} ${total.failed}\n`);
+if (TEST_COUNTS !== undefined) {
+  writeFileSync(TEST_COUNTS, `${[`${total.passed} ${total.failed}`, ...failures].join('\n')}\n`);
+}
 process.exit(total.failed === 0 ? 0 : 1);
 
-function countsOf(report: string): { passed: number; failed: number } {
+interface Report {
+  numPassedTests: number;
+  testResults: { assertionResults: { status: string; fullName: string; failureMessages: string[] }[] }[];
+}
+
+/** How many tests passed, and each failed one with the first line of what it said. */
+function resultsOf(report: string): { passed: number; failed: string[] } {
   try {
-    const { numFailedTests, numPassedTests } = JSON.parse(readFileSync(report, 'utf8')) as Record<string, number>;
-    return { passed: numPassedTests ?? 0, failed: numFailedTests ?? 0 };
+    const { numPassedTests, testResults } = JSON.parse(readFileSync(report, 'utf8')) as Report;
+    const tests = testResults.flatMap((file) => file.assertionResults);
+    const failed = tests.filter((test) => test.status === 'failed');
+    return {
+      passed: numPassedTests,
+      failed: failed.map((test) => `${test.fullName}: ${test.failureMessages[0]?.split('\n')[0]}`),
+    };
   } catch {
-    return { passed: 0, failed: 1 };
+    return { passed: 0, failed: ['the run itself left no report'] };
   }
 }
