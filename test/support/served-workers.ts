@@ -1,5 +1,6 @@
 /** What a gateway of several workers that runs as `serve` tells of itself. */
 import { readFileSync } from 'node:fs';
+import { expect } from 'vitest';
 import type { ServedGateway } from './process.ts';
 
 export type LogLine = Record<string, unknown> & { readonly msg: string };
@@ -26,9 +27,12 @@ export function isRunning(pid: number): boolean {
   return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
 }
 
-/** Waits for the log line of a place's replacement. */
-export function replaced(gateway: ServedGateway): Promise<unknown> {
-  return gateway.saw(/"worker replaced"/);
+/** Waits for the log lines of a place's replacement: the primary's, and the worker's own, which may come after it. */
+export async function replaced(gateway: ServedGateway): Promise<void> {
+  await gateway.saw(/"worker replaced"/);
+  const place = logsOf(gateway).find(({ msg }) => msg === 'worker replaced')?.worker;
+  const count = (text: string) => logsOf(gateway).filter(({ msg, worker }) => msg === text && worker === place).length;
+  await expect.poll(() => count('worker ready') - count('worker ended unasked')).toBe(1);
 }
 
 /** The value of a sample of our metrics, by its name without the prefix; 0 if it is not there. */
