@@ -75,6 +75,8 @@ export class WatchedSession {
   #recent: Entry[] = [];
   /** The newest that was shown since the last entry. */
   #partial: { readonly epoch: number; readonly order: number; readonly event: ResultEvent } | undefined;
+  /** The newest of what follows an entry that was not heard: it can be shown once that is read. */
+  #early: ShownPartial | undefined;
   #isReading = false;
   #readAgain = false;
   #unknownSince: number | undefined;
@@ -137,6 +139,7 @@ export class WatchedSession {
     if (facts === undefined || epoch < this.#epoch || afterSeq < last) return;
     this.#epoch = epoch;
     if (afterSeq > last) {
+      this.#early = partial;
       this.#read();
       return;
     }
@@ -269,6 +272,9 @@ export class WatchedSession {
       this.#recent = [];
     }
     for (const entry of entries) if (entry.seq > this.#last) this.#show(entry);
+    const early = this.#early;
+    this.#early = undefined;
+    if (early !== undefined) this.#hearPartial(early, this.#last);
   }
 
   /** Gives a viewer that has come what it does not have; it is live then. */

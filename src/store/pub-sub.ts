@@ -59,14 +59,7 @@ export class PubSub {
       client.on('error', () => undefined);
       client.on('end', () => this.#connectAgain(client));
     }
-    // A connection begins without subscriptions.
-    sub.on('ready', () => {
-      for (const wanted of this.#wanted) {
-        const at = wanted.indexOf(' ');
-        void this.#subscribeUntilDone(sub, wanted.slice(0, at) as Verb, wanted.slice(at + 1));
-      }
-    });
-    // Those of a cluster are kept by the client itself.
+    // A connection begins without subscriptions; those of a cluster are kept by the client itself.
     if (!this.isCluster) sub.on('ready', () => this.#subscribeAgain(sub));
     this.publisher = {
       publish: (channel, message) => this.#publish(pub, () => pub.publish(channel, message)),
