@@ -14,6 +14,7 @@ import { LeaseKeeper } from './limits/lease-keeper.ts';
 import { loadOfThisProcess } from './limits/load.ts';
 import { LoadShedder } from './limits/load-shedder.ts';
 import { SessionPlaces } from './limits/session-places.ts';
+import { Vacancy } from './limits/vacancy.ts';
 import type { Logger } from './log.ts';
 import { collectProcessMetrics, createMetrics, type Metrics } from './metrics/metrics.ts';
 import type { LimitName } from './protocol/limit-codes.ts';
@@ -67,6 +68,7 @@ export class App implements Health {
   #registry: SessionRegistry | undefined;
   #gateway: SocketGateway | undefined;
   #engine: Engine | undefined;
+  #vacancy: Vacancy | undefined;
   #port = 0;
   #adminPort = 0;
 
@@ -113,12 +115,13 @@ export class App implements Health {
     return { ok: this.#status !== 'starting', status: this.#status };
   }
 
-  /** A process that is blocked gives no answer at all. */
+  /** A process that is blocked gives no answer at all. One that leaves audio lying does not mend that by itself. */
   get liveness(): Verdict {
-    return { ok: true, status: 'alive' };
+    return this.#registry?.isStuck === true ? { ok: false, status: 'stuck' } : { ok: true, status: 'alive' };
   }
 
   get readiness(): Verdict {
+    if (this.#status === 'ready' && this.#vacancy?.stepsBack === true) return { ok: false, status: 'full' };
     return { ok: this.#status === 'ready', status: this.#status };
   }
 
@@ -244,6 +247,15 @@ export class App implements Health {
     });
     this.#gateway = gateway;
     this.#steps.push({ name: 'sockets', close: () => gateway.close() });
+    const vacancy = new Vacancy({
+      leases,
+      isFull: () => shedder.isShedding || engine.isFull === true,
+      tiedConnections: () => gateway.pollers,
+      metrics,
+      log: this.#log,
+    });
+    this.#vacancy = vacancy;
+    this.#steps.push({ name: 'vacancy', close: () => vacancy.close() });
     if (parts.worker !== undefined) {
       gateway.handTo(parts.worker.takeConnections);
       this.#status = 'ready';
@@ -259,6 +271,7 @@ export class App implements Health {
 
   async #drainAndClose(pace: DrainPace): Promise<void> {
     this.#status = 'draining';
+    void this.#vacancy?.close();
     if (this.#registry !== undefined) {
       this.#registry.beginDrain();
       this.#log.info({ sessions: this.#registry.size }, 'drain begins');

@@ -29,6 +29,8 @@ export interface CrewListener {
 interface Place {
   readonly slot: number;
   state: 'starting' | 'serving' | 'leaving' | 'empty';
+  /** A worker that serves says that new clients are welcome; at first they are. */
+  isWelcoming: boolean;
   worker: Worker | undefined;
   /** Looks in a row at which a worker that serves had said nothing since the one before. */
   silentLooks: number;
@@ -63,6 +65,7 @@ export class Crew {
     this.#places = Array.from({ length: size }, (_, index) => ({
       slot: index + 1,
       state: 'empty',
+      isWelcoming: true,
       worker: undefined,
       silentLooks: 0,
       gone: Promise.resolve(),
@@ -96,6 +99,11 @@ export class Crew {
   /** Workers that take connections. */
   get serving(): number {
     return this.#places.filter(({ state }) => state === 'serving').length;
+  }
+
+  /** New clients are welcome to one of them. */
+  get isWelcoming(): boolean {
+    return this.#places.some(({ isWelcoming, state }) => state === 'serving' && isWelcoming);
   }
 
   /** How long no worker has taken connections, in milliseconds; 0 while one does. */
@@ -155,6 +163,7 @@ export class Crew {
     const gone = Promise.withResolvers<void>();
     place.worker = worker;
     place.state = 'starting';
+    place.isWelcoming = true;
     place.gone = gone.promise;
     let reason: string | undefined;
 
@@ -177,6 +186,9 @@ export class Crew {
           break;
         case 'failing':
           this.#leave(place, worker);
+          break;
+        case 'readiness':
+          place.isWelcoming = message.verdict.ok;
           break;
         case 'metrics':
           this.#listener.reported(place.slot, message.metrics, message.request);

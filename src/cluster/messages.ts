@@ -1,4 +1,5 @@
 import type { Registry } from 'prom-client';
+import type { Verdict } from '../admin/server.ts';
 import type { DrainPace } from '../app.ts';
 
 /** All metrics of a process at one moment. */
@@ -20,7 +21,9 @@ export type FromWorker =
   /** Takes no connections any more: it ends after an uncaught error. */
   | { readonly type: 'failing' }
   /** Without a request it comes unasked, so that little is missing from the counters of a worker that dies. */
-  | { readonly type: 'metrics'; readonly request: number | undefined; readonly metrics: MetricsSnapshot };
+  | { readonly type: 'metrics'; readonly request: number | undefined; readonly metrics: MetricsSnapshot }
+  /** Whether new clients are welcome. Comes with the unasked metrics. */
+  | { readonly type: 'readiness'; readonly verdict: Verdict };
 
 /**
  * The channel also carries the messages of `@socket.io/sticky`, which are told by a `type` of their own; ours are one

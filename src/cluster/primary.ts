@@ -8,7 +8,8 @@ import { type Config, SETTINGS } from '../config/schema.ts';
 import { isSharedByWorkers } from '../engines/index.ts';
 import { serverOptions } from '../http/limits.ts';
 import type { Logger } from '../log.ts';
-import { type ClusterMetrics, createClusterMetrics, createEngineMetrics } from '../metrics/metrics.ts';
+import { createEngineMetrics } from '../metrics/engine-metrics.ts';
+import { type ClusterMetrics, createClusterMetrics } from '../metrics/metrics.ts';
 import { Crew } from './crew.ts';
 import { FleetMetrics } from './fleet-metrics.ts';
 import { type SharedEngine, shareEngine } from './shared-engine.ts';
@@ -87,10 +88,14 @@ export class Primary implements Health {
     return isAlone ? { ok: false, status: 'no_worker' } : { ok: true, status: 'alive' };
   }
 
-  /** Ready while one worker serves: it takes what the gateway is sent, and the others are being replaced. */
+  /**
+   * Ready while one worker serves and has room, or would have none anywhere: it takes what the gateway is sent. Those that
+   * are gone are being replaced.
+   */
   get readiness(): Verdict {
     if (this.#status !== 'serving') return { ok: false, status: this.#status };
-    return this.#crew.serving > 0 ? { ok: true, status: 'ready' } : { ok: false, status: 'no_worker' };
+    if (this.#crew.serving === 0) return { ok: false, status: 'no_worker' };
+    return this.#crew.isWelcoming ? { ok: true, status: 'ready' } : { ok: false, status: 'full' };
   }
 
   /** Drains every worker, within the drain deadline. Idempotent. */

@@ -3,7 +3,7 @@ import { makePrivatePath } from '../engines/hosted/private-path.ts';
 import { serveEngine } from '../engines/hosted/serve-engine.ts';
 import { startEngine } from '../engines/index.ts';
 import type { Logger } from '../log.ts';
-import type { EngineMetrics } from '../metrics/metrics.ts';
+import type { EngineMetrics } from '../metrics/engine-metrics.ts';
 
 /** The engine that all workers of a gateway use. It runs in this process. */
 export interface SharedEngine {

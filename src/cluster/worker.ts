@@ -56,7 +56,12 @@ export async function work(config: Config, gatewayLog: Logger, slot: number): Pr
   });
   try {
     const app = await starting;
-    setInterval(() => void report(app), REPORT_MS).unref();
+    setInterval(() => {
+      // Nothing but another worker helps: its sessions go on there.
+      if (!app.liveness.ok) throw new Error('audio of a session was left lying');
+      void tell({ type: 'readiness', verdict: app.readiness });
+      void report(app);
+    }, REPORT_MS).unref();
     await tell({ type: 'ready', engine: app.engineName });
   } catch (error) {
     if (!(error instanceof StartupError || error instanceof GatewayError)) throw error;

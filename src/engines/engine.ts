@@ -127,6 +127,8 @@ export interface EngineStream {
 
 export interface Engine {
   readonly capabilities: EngineCapabilities;
+  /** No stream but a continuation would be opened now; undefined where that is not for this process to say. */
+  readonly isFull?: boolean;
   /**
    * Opens a stream. An aborted `signal` makes the call reject and leaves nothing behind. While its applicant is told that
    * it is queued, nothing has been asked of the engine yet.

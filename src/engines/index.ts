@@ -3,7 +3,7 @@ import { type Config, SETTINGS } from '../config/schema.ts';
 import { GatewayError } from '../errors.ts';
 import { Admission } from '../limits/admission.ts';
 import type { Logger } from '../log.ts';
-import type { EngineMetrics } from '../metrics/metrics.ts';
+import { type EngineMetrics, OPEN_OUTCOMES } from '../metrics/engine-metrics.ts';
 import { BYTES_PER_SAMPLE, SAMPLE_RATE } from '../protocol/audio.ts';
 import type { LimitName } from '../protocol/limit-codes.ts';
 import { readSpeechSample } from '../speech-sample.ts';
@@ -95,6 +95,9 @@ async function startAws(
   // Loaded here, because the SDK takes its time and memory, and the other engines need none of it.
   const { AwsEngine } = await import('./aws/aws-engine.ts');
   const states = { closed: 0, half_open: 1, open: 2 };
+  for (const { name: entry } of pool) {
+    for (const outcome of OPEN_OUTCOMES) metrics.awsOpensTotal.inc({ entry, outcome }, 0);
+  }
   return new AwsEngine({
     pool,
     maxStreamMs: config.awsMaxStreamMs,

@@ -61,6 +61,9 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Fast
   http.addHook('onRequest', async ({ headers }) => {
     if (!origins.allows(headers)) throw new GatewayError('origin_refused', 'This web origin is not allowed.');
   });
+  http.addHook('onRoute', ({ url }) => {
+    for (const status of ['200', '500']) metrics.httpRequestsTotal.inc({ route: url, status }, 0);
+  });
   http.addHook('onResponse', async ({ routeOptions }, { elapsedTime, statusCode }) => {
     // Not by the address that was asked for, of which there is no end.
     const route = routeOptions.url ?? 'none';

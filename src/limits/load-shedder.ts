@@ -45,6 +45,11 @@ export class LoadShedder {
     this.#timer.unref();
   }
 
+  /** New sessions are refused. */
+  get isShedding(): boolean {
+    return this.#under.size > 0;
+  }
+
   /** @throws GatewayError `overloaded` */
   assertRoom(): void {
     const [pressure] = this.#under;

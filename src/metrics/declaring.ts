@@ -2,6 +2,9 @@ import { type Aggregator, Counter, Gauge, Histogram, type Registry } from 'prom-
 
 export const PREFIX = 'transcribe_gateway_';
 
+/** Seconds. From a fast partial to the slowest final that an engine is known for. */
+export const RESULT_LATENCY_BUCKETS = [0.05, 0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10];
+
 /** The values that each label has, by its name. */
 type LabelValues = Readonly<Record<string, readonly string[]>>;
 
@@ -15,6 +18,11 @@ export interface ClosedCounter<Values extends LabelValues> {
 export interface SampledGauge<Value extends string> {
   /** @param read gives the number for each value of the label; what is not there is 0 */
   sample(read: () => ReadonlyMap<Value, number>): void;
+}
+
+/** A gauge of one number that is read when it is asked for. */
+export interface ReadGauge {
+  sample(read: () => number): void;
 }
 
 /** Ways to declare metrics with our prefix. */
@@ -55,6 +63,18 @@ export function declaringIn(registry: Registry) {
         collect() {
           const numbers = read();
           for (const value of values) this.set({ [label]: value }, numbers.get(value) ?? 0);
+        },
+      });
+      return { sample: (reader) => (read = reader) };
+    },
+    readGauge: (name: string, help: string): ReadGauge => {
+      let read = () => 0;
+      new Gauge({
+        name: PREFIX + name,
+        help,
+        registers,
+        collect() {
+          this.set(read());
         },
       });
       return { sample: (reader) => (read = reader) };

@@ -23,6 +23,7 @@ export function createLimitMetrics(registry: Registry) {
       limit: BUDGETS,
     }),
     shedding: gauge('shedding', 'Workers that refuse new sessions because of this pressure.', ['pressure']),
+    hasRoom: gauge('workers_with_room', 'Workers that take new sessions: neither full nor under too much load.'),
     leases: gauge('leases', 'Places under a limit that are kept in the store.', ['limit']),
   };
 }

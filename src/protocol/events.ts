@@ -5,7 +5,8 @@ import type { ErrorCode } from './error-codes.ts';
  * version-1 client; `socket/presenter.ts` is the one place that decides.
  */
 
-export type ProtocolVersion = 1 | 2;
+export const PROTOCOL_VERSIONS = [1, 2] as const;
+export type ProtocolVersion = (typeof PROTOCOL_VERSIONS)[number];
 
 export interface ConnectedEvent {
   status: string;
@@ -212,15 +213,19 @@ export interface ServerToClientEvents {
 export type AckReply = { ok: true; session_id?: string } | { ok: false; error: ErrorEvent };
 export type Ack = (reply?: AckReply) => void;
 
+/** What a client may send; all but the first three are of version 2. */
+export const CLIENT_EVENTS = [
+  'start_transcription',
+  'audio_chunk',
+  'stop_transcription',
+  'resume_transcription',
+  'pause_transcription',
+  'unpause_transcription',
+  'watch_transcription',
+  'unwatch_transcription',
+  'refresh_token',
+] as const;
+export type ClientEvent = (typeof CLIENT_EVENTS)[number];
+
 /** Data of client events is untrusted until `payloads.ts` has checked it. */
-export interface ClientToServerEvents {
-  start_transcription: (data?: unknown, ack?: Ack) => void;
-  audio_chunk: (data?: unknown, ack?: Ack) => void;
-  stop_transcription: (data?: unknown, ack?: Ack) => void;
-  resume_transcription: (data?: unknown, ack?: Ack) => void;
-  pause_transcription: (data?: unknown, ack?: Ack) => void;
-  unpause_transcription: (data?: unknown, ack?: Ack) => void;
-  watch_transcription: (data?: unknown, ack?: Ack) => void;
-  unwatch_transcription: (data?: unknown, ack?: Ack) => void;
-  refresh_token: (data?: unknown, ack?: Ack) => void;
-}
+export type ClientToServerEvents = Record<ClientEvent, (data?: unknown, ack?: Ack) => void>;

@@ -32,6 +32,8 @@ interface JournalSink<Body> {
   committed(watermark: Watermark): void;
   /** The end of the session is committed, or (not durable) waits for the store. */
   stopped(stop: SessionStop, durable: boolean): void;
+  /** The store had lost the record, or a part of it, and has it anew. */
+  rebuilt(): void;
   /** Another claim holds the session. Nothing follows. */
   fenced(epoch: number): void;
   /** The session cannot go on here: the store was away for too long, or contradicts us. Nothing follows. */

@@ -100,6 +100,11 @@ export class Journal<Body> {
     return this.#watchedUntil > performance.now();
   }
 
+  /** Entries that wait to be committed. */
+  get waiting(): number {
+    return this.#pending.length;
+  }
+
   /** True while something waits to be committed. */
   get busy(): boolean {
     return this.#pending.length > 0 || this.#stop !== undefined;
@@ -194,7 +199,8 @@ export class Journal<Body> {
    */
   async rebuild(record = this.#options.record()): Promise<WriteAnswer | undefined> {
     if (record === undefined) return undefined;
-    return this.#options.store.rebuild({
+    const { sink, store } = this.#options;
+    const answer = await store.rebuild({
       ...record,
       claim: this.#claim,
       head: this.#head,
@@ -202,6 +208,8 @@ export class Journal<Body> {
       watermark: this.#watermark,
       entries: this.#tail,
     });
+    if (answer.kind === 'ok') sink.rebuilt();
+    return answer;
   }
 
   /**

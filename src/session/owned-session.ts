@@ -14,10 +14,11 @@ import { LostClaim } from './lost-claim.ts';
 import type { Durability, OwnedSessionOptions } from './ownership.ts';
 import { continuesAs, originOf } from './resume-rules.ts';
 import { Session } from './session.ts';
+import { countGap } from './session-counts.ts';
+import { type FencedBy, SessionLife } from './session-life.ts';
 import type { SessionEnd, StopReason } from './session-options.ts';
 import { SessionOutput } from './session-output.ts';
 import type { EntryBody, SessionView } from './session-view.ts';
-import type { SessionState } from './state.ts';
 import { untilQuiet } from './until-quiet.ts';
 
 /** How long a session that is given up waits for its last entries to be committed, in milliseconds. */
@@ -44,6 +45,7 @@ export class OwnedSession {
   /** The session goes on elsewhere: its end here is not its end. */
   #handingOver = false;
   readonly #line: LineMember;
+  readonly #life: SessionLife;
   readonly #lingering: Lingering;
 
   constructor(options: OwnedSessionOptions, view: SessionView) {
@@ -51,6 +53,7 @@ export class OwnedSession {
     const claimed = durability?.claimed;
     this.id = id;
     this.#options = options;
+    this.#life = new SessionLife(metrics);
     this.#output = new SessionOutput({ ...options, journal: () => this.#journal }, view);
     this.#attempt = durability?.attempt ?? 0;
     this.#hasStarted = claimed !== undefined;
@@ -111,8 +114,9 @@ export class OwnedSession {
     return this.#isGone;
   }
 
-  get state(): SessionState {
-    return this.#session.state;
+  /** What it does now. */
+  get activity(): Pick<Session, 'idleMs' | 'state'> {
+    return this.#session;
   }
 
   /** A client is attached. */
@@ -122,10 +126,6 @@ export class OwnedSession {
 
   get attempt(): number {
     return this.#attempt;
-  }
-
-  get format(): AudioFormat {
-    return this.#session.format;
   }
 
   get stopping(): boolean {
@@ -149,6 +149,7 @@ export class OwnedSession {
 
   /** Takes a chunk of audio; see `Intake.take`. */
   audio(seq: number | undefined, decode: (format: AudioFormat) => Buffer): void {
+    this.#life.heard();
     this.#intake.take(seq, decode);
   }
 
@@ -176,7 +177,7 @@ export class OwnedSession {
   reportMissing(fromSample: number, toSample: number): void {
     const { log, metrics, request } = this.#options;
     const reason = 'client_overflow';
-    metrics.gapSecondsTotal.inc({ reason }, (toSample - fromSample) / request.sampleRate);
+    countGap(metrics, reason, (toSample - fromSample) / request.sampleRate);
     log.warn({ from_sample: fromSample, to_sample: toSample, reason }, 'audio was lost');
     this.#append(fromSample, toSample, { kind: 'gap', gap: { fromSample, toSample, reason } });
   }
@@ -221,6 +222,7 @@ export class OwnedSession {
   detach(view: SessionView): void {
     if (this.#output.view !== view) return;
     this.#output.detach();
+    this.#life.left();
     this.#line.detached();
     if (this.#journal === undefined) this.#session.abort();
     else {
@@ -249,6 +251,7 @@ export class OwnedSession {
   reattach(view: SessionView, claim: Claim | undefined, attempt: number, head: number, lastSeq: number): void {
     const before = this.#output.view;
     this.#lingering.end();
+    this.#life.back();
     this.#lostClaim.forget();
     this.#attempt = attempt;
     if (before !== view) before?.takenOver(claim?.epoch ?? this.epoch);
@@ -265,8 +268,9 @@ export class OwnedSession {
   }
 
   /** Another claim holds the session: nothing more is said or written here. */
-  fence(epoch: number): void {
+  fence(epoch: number, by: FencedBy): void {
     if (this.#isGone) return;
+    this.#life.fenced(by);
     this.#options.log.info({ epoch }, 'session was taken over');
     this.#output.view?.takenOver(epoch);
     this.#leave('taken_over');
@@ -300,7 +304,8 @@ export class OwnedSession {
         published: (entry) => this.#options.audience.entry(this.id, this.epoch, entry),
         committed: () => this.#output.acknowledge(),
         stopped: (stop, durable) => this.#stopped(stop, durable),
-        fenced: (epoch) => this.fence(epoch),
+        rebuilt: () => this.#options.metrics.rebuildsTotal.inc(),
+        fenced: (epoch) => this.fence(epoch, 'write'),
         failed: (error) => {
           log.error({ err: error }, 'journal failed; session ends');
           this.#output.view?.failed(error);
@@ -314,11 +319,11 @@ export class OwnedSession {
   }
 
   #started(): void {
-    const { durability, metrics } = this.#options;
+    const { durability } = this.#options;
     const isFirst = !this.#hasStarted;
     const hasWaited = this.#line.served();
     this.#hasStarted = true;
-    if (isFirst) metrics.sessionsStartedTotal.inc({ protocol: durability === undefined ? '1' : '2' });
+    if (isFirst) this.#life.started(durability === undefined ? '1' : '2');
     // A client that resumed has been told by that, unless it was told to wait since.
     if (isFirst || hasWaited) this.#output.view?.started(this.epoch, durability?.secrets);
   }
@@ -387,6 +392,7 @@ export class OwnedSession {
     this.#output.detach();
     this.#journal?.close();
     this.#session.abort();
+    this.#life.over();
     this.#options.onGone(reason);
     this.#gone.resolve();
   }

@@ -7,6 +7,7 @@ import type { Account } from '../limits/account.ts';
 import type { Budgets } from '../limits/budgets.ts';
 import type { Seat, SessionPlaces } from '../limits/session-places.ts';
 import type { Logger } from '../log.ts';
+import { beginEngineSeries } from '../metrics/engine-metrics.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import type { ResumeRequest, StartTerms } from '../protocol/resume-request.ts';
 import type { StartRequest } from '../protocol/start-request.ts';
@@ -34,6 +35,9 @@ export interface DrainTerms {
 
 /** How long a session whose budget is used up may go on for what is being said to come to an end, in milliseconds. */
 const LAST_SENTENCE_MS = 5_000;
+
+/** How long audio waits for nothing but this process before that is a fault, in milliseconds; usually it waits not at all. */
+const STUCK_MS = 10_000;
 
 /** Makes the view of a connection on a session, once it is known what that transcribes. */
 type MakeView = (sessionId: string, request: StartRequest) => SessionView;
@@ -80,7 +84,15 @@ export class SessionRegistry {
       if (available) for (const session of this.#sessions.values()) session.journal?.wake();
     });
     this.#heartbeat = new Heartbeat(options.store, this.#sessions);
+    beginEngineSeries(options.metrics, options.engine.capabilities.name);
     options.metrics.sessionStates.sample(() => this.#countStates());
+    options.metrics.entriesPending.sample(() => this.#countPending());
+  }
+
+  /** Whether audio of some session has waited for long for nothing but this process. */
+  get isStuck(): boolean {
+    const now = performance.now();
+    return [...this.#sessions.values()].some(({ activity }) => activity.idleMs(now) > STUCK_MS);
   }
 
   /** Sessions that have not ended here. */
@@ -159,7 +171,7 @@ export class SessionRegistry {
   /** Another worker says that it has claimed a session. */
   claimedElsewhere(sessionId: string, epoch: number): void {
     const session = this.#sessions.get(sessionId);
-    if (session !== undefined && session.epoch < epoch) session.fence(epoch);
+    if (session !== undefined && session.epoch < epoch) session.fence(epoch, 'notice');
   }
 
   /** Refuses new sessions from now on. Running ones go on until they `leave`. */
@@ -217,11 +229,16 @@ export class SessionRegistry {
 
   #countStates(): Map<Exclude<SessionState, 'ended'> | 'detached', number> {
     const counts = new Map<Exclude<SessionState, 'ended'> | 'detached', number>();
-    for (const { isAttended, state } of this.#sessions.values()) {
+    for (const { activity, isAttended } of this.#sessions.values()) {
+      const { state } = activity;
       if (state !== 'ended') counts.set(state, (counts.get(state) ?? 0) + 1);
       if (!isAttended) counts.set('detached', (counts.get('detached') ?? 0) + 1);
     }
     return counts;
+  }
+
+  #countPending(): number {
+    return [...this.#sessions.values()].reduce((sum, { journal }) => sum + (journal?.waiting ?? 0), 0);
   }
 
   #add(
@@ -280,7 +297,7 @@ export class SessionRegistry {
    */
   async #admit(session: NewSession, tenancy: Tenancy): Promise<void> {
     const ended = await this.#claims.create(session);
-    if (ended !== undefined) this.#sessions.get(ended.sessionId)?.fence(ended.epoch);
+    if (ended !== undefined) this.#sessions.get(ended.sessionId)?.fence(ended.epoch, 'notice');
     await this.#admitTo(tenancy);
   }
 
@@ -353,7 +370,7 @@ export class SessionRegistry {
       return local;
     }
     replay(view, { entries: recorded, lastSeq: head, trimmedEnd }, request, { epoch, durable: true });
-    local?.fence(epoch);
+    local?.fence(epoch, 'notice');
     if (claimed.stopped !== undefined) {
       view.stopped({ ...claimed.stopped, lastSeq: head, durable: true });
       return undefined;

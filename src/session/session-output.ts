@@ -18,7 +18,7 @@ export interface SessionOutputOptions {
   /** Both undefined for a session that is not journaled. */
   readonly durability: Pick<Durability, 'acks' | 'secrets'> | undefined;
   readonly journal: () => Journal<EntryBody> | undefined;
-  readonly metrics: Pick<Metrics, 'deliverySeconds'>;
+  readonly metrics: Pick<Metrics, 'deliverySeconds' | 'entriesTotal'>;
 }
 
 /**
@@ -74,6 +74,7 @@ export class SessionOutput {
   }
 
   entry({ body, seq }: Numbered<EntryBody>, durable: boolean): void {
+    this.#options.metrics.entriesTotal.inc({ kind: body.kind, durable: durable ? 'true' : 'false' });
     if (this.#view !== undefined) {
       this.#view.entry(body, { seq, epoch: this.#epoch, durable, replayed: false });
       const givenAt = this.#givenAt.get(body);

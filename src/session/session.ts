@@ -11,8 +11,9 @@ import { SilenceTrimmer } from './silence-trimmer.ts';
 import { type SessionState, transition } from './state.ts';
 import { streamLimitsOf } from './stream-limits.ts';
 import { type StreamEnd, StreamOpener } from './stream-opener.ts';
-import { StreamRun } from './stream-run.ts';
+import { type ResultAges, StreamRun } from './stream-run.ts';
 import { type PlacedResult, Timeline } from './timeline.ts';
+import { Wake } from './wake.ts';
 
 /** The engine may hang twice in a row while the session flushes; a third stream would only make the client wait. */
 const MAX_STALLS_WHILE_STOPPING = 2;
@@ -63,8 +64,8 @@ export class Session {
   #stalls = 0;
   /** The time for a stop is used up: what the engine still owes is lost. */
   #gaveUp = false;
-  /** Resolved when audio arrives, a stop is asked for or the client is gone: whatever a parked session waits for. */
-  #wake = Promise.withResolvers<void>();
+  /** Called when audio arrives, a stop is asked for or the client is gone: whatever a parked session waits for. */
+  readonly #wake = new Wake();
   readonly #room = new Room(() => this.hasRoom);
   /** It waits in the line for a stream, or has waited for the one that opens. */
   #isQueued = false;
@@ -125,6 +126,11 @@ export class Session {
     const isUp = this.#state === 'live' || this.#state === 'parked';
     if (!isUp || this.#run?.hasOpenWords === true) return false;
     return this.#buffer.isSilentBetween(this.#buffer.watermark, this.#buffer.head);
+  }
+
+  /** How long audio has waited for the session and for nothing else, in milliseconds: more than a moment is a fault of ours. */
+  idleMs(now: number): number {
+    return this.#state === 'parked' ? this.#wake.unheardMs(now) : (this.#run?.idleMs(now) ?? 0);
   }
 
   /** Position after the last sample received. */
@@ -195,7 +201,7 @@ export class Session {
     this.#trimmer?.hear(audio);
     this.#counts.received(samples);
     this.#run?.audioArrived();
-    this.#wakeUp();
+    this.#wake.call();
   }
 
   /** Resolves when `hasRoom` is true. */
@@ -213,7 +219,7 @@ export class Session {
     if (this.stopping) return;
     this.#stopReason = reason;
     this.#run?.stop();
-    this.#wakeUp();
+    this.#wake.call();
     this.#boundWait();
   }
 
@@ -222,7 +228,7 @@ export class Session {
     if (this.#state === 'ended') return;
     this.#aborted.abort();
     this.#run?.abort();
-    this.#wakeUp();
+    this.#wake.call();
   }
 
   /** Ends the session without waiting for the engine any longer, and says what is lost by that. */
@@ -251,11 +257,13 @@ export class Session {
       limits: streamLimitsOf(limits, engine.capabilities, this.#stalls),
       sampleRate: request.sampleRate,
       stopping: this.stopping,
-      onResult: (result, latencyMs) => this.#deliver(result, latencyMs),
+      onResult: (result, ages) => this.#deliver(result, ages),
       onDropped: () => metrics.finalsDroppedTotal.inc(),
       onMoved: (moved) => {
-        if ('given' in moved) bill?.given(moved.given);
-        else this.#counts.trimmed(moved.cut);
+        if ('given' in moved) {
+          bill?.given(moved.given);
+          this.#counts.given(moved.waitedMs);
+        } else this.#counts.trimmed(moved.cut);
         this.#room.check();
       },
       onEnding: (why) => this.#moveTo(why === 'stopped' ? 'flushing' : 'parking'),
@@ -274,8 +282,7 @@ export class Session {
     this.#stalls = outcome.how !== 'stalled' ? 0 : progressed ? 1 : this.#stalls + 1;
     if (this.stopping && this.#stalls >= MAX_STALLS_WHILE_STOPPING) this.giveUp();
     this.#aborted.signal.throwIfAborted();
-    const { hasOpenWords } = run;
-    return { ...('error' in outcome && { error: outcome.error }), progressed, covered, hasOpenWords };
+    return { ...('error' in outcome && { error: outcome.error }), progressed, covered, hasOpenWords: run.hasOpenWords };
   }
 
   /**
@@ -288,7 +295,7 @@ export class Session {
       if (this.#isOwed(last)) return true;
       if (this.stopping) return false;
       if (this.#state !== 'parked') this.#moveTo('parked');
-      await this.#wake.promise;
+      await this.#wake.wait();
     }
   }
 
@@ -306,12 +313,10 @@ export class Session {
     return false;
   }
 
-  #deliver(result: PlacedResult, latencyMs: number | undefined): void {
-    const { metrics, sink } = this.#options;
-    const type = result.isPartial ? 'partial' : 'final';
-    if (latencyMs !== undefined) metrics.resultLatencySeconds.observe({ type }, latencyMs / 1000);
+  #deliver(result: PlacedResult, ages: ResultAges): void {
+    this.#counts.heard(result, ages);
     if (!result.isPartial) this.#finals++;
-    sink.result(result);
+    this.#options.sink.result(result);
   }
 
   /** A new stream is open: give it the audio since the last final again. */
@@ -361,8 +366,8 @@ export class Session {
   }
 
   #reportGap(fromSample: number, toSample: number, reason: GapReason): void {
-    const { log, metrics, request, sink } = this.#options;
-    metrics.gapSecondsTotal.inc({ reason }, (toSample - fromSample) / request.sampleRate);
+    const { log, sink } = this.#options;
+    this.#counts.lost(toSample - fromSample, reason);
     log.error({ from_ms: this.#ms(fromSample), to_ms: this.#ms(toSample), reason }, 'audio was lost');
     sink.gap({ fromSample, toSample, reason });
   }
@@ -386,11 +391,6 @@ export class Session {
 
   #moveTo(state: SessionState): void {
     this.#state = transition(this.#state, state);
-  }
-
-  #wakeUp(): void {
-    this.#wake.resolve();
-    this.#wake = Promise.withResolvers<void>();
   }
 
   #ms(samples: number): number {

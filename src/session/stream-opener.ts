@@ -80,6 +80,7 @@ export class StreamOpener {
     if (last.error !== undefined) this.#breaksInARow++;
     const begin = this.#now();
     const spentMs = this.#breaksInARow <= BREAKS_WITH_WHOLE_BUDGET ? 0 : this.#spentMs;
+    const brokeAt = performance.now();
     let failure = last.error;
     try {
       for (let attempt = 0; ; attempt++) {
@@ -90,7 +91,9 @@ export class StreamOpener {
           await delay(Math.min(pause, leftMs), undefined, { signal });
         }
         try {
-          return await this.#open(true);
+          const stream = await this.#open(true);
+          if (last.error !== undefined) this.#countFailover(brokeAt);
+          return stream;
         } catch (error) {
           signal.throwIfAborted();
           if (error instanceof NoStreamError) throw error;
@@ -138,6 +141,11 @@ export class StreamOpener {
     } finally {
       timeout.stop();
     }
+  }
+
+  #countFailover(brokeAt: number): void {
+    const { engine, metrics } = this.#options;
+    metrics.engineFailoverSeconds.observe({ engine: engine.capabilities.name }, (performance.now() - brokeAt) / 1000);
   }
 
   #applicant(timeout: StartTimeout): Applicant {

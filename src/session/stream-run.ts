@@ -9,6 +9,7 @@ import { PauseKeeper } from './pause-keeper.ts';
 import { isSilent } from './silence.ts';
 import type { Plan, SilenceTrimmer } from './silence-trimmer.ts';
 import type { PlacedResult, Timeline } from './timeline.ts';
+import { Wake } from './wake.ts';
 
 /** Audio is joined to writes of this length: shorter ones cost an engine several times as much per second. */
 const WRITE_MS = 100;
@@ -48,6 +49,21 @@ export type StreamOutcome =
   | { readonly how: 'stopped' | 'parked' | 'retired' }
   | { readonly how: 'broken' | 'stalled'; readonly error: GatewayError };
 
+/** How long ago what a result covers has arrived, in milliseconds. */
+export interface ResultAges {
+  /** Its first sample. */
+  readonly firstMs: number | undefined;
+  /** Its last sample. */
+  readonly lastMs: number | undefined;
+}
+
+interface GivenAudio {
+  /** Samples. */
+  readonly given: number;
+  /** Since the first of them arrived, in milliseconds, if that is known. */
+  readonly waitedMs: number | undefined;
+}
+
 export interface StreamRunOptions {
   readonly stream: EngineStream;
   readonly capabilities: EngineCapabilities;
@@ -62,13 +78,13 @@ export interface StreamRunOptions {
   readonly stopping: boolean;
   /**
    * Called in order, with the watermark moved already.
-   * @param latencyMs since the arrival of the last sample that the result covers; undefined if that is not known
+   * @param ages since the arrival of what the result covers, where that is known
    */
-  readonly onResult: (result: PlacedResult, latencyMs: number | undefined) => void;
+  readonly onResult: (result: PlacedResult, ages: ResultAges) => void;
   /** A final came whose audio earlier ones cover. */
   readonly onDropped: () => void;
   /** The engine took audio, or need not be given it, in samples. */
-  readonly onMoved: (moved: { readonly given: number } | { readonly cut: number }) => void;
+  readonly onMoved: (moved: GivenAudio | { readonly cut: number }) => void;
   /** The stream was given its end. */
   readonly onEnding: (why: 'stopped' | 'parked') => void;
 }
@@ -102,8 +118,8 @@ export class StreamRun {
   #owedSince: number | undefined;
   /** Samples that the stream was given. */
   #sent = 0;
-  /** Resolved when audio arrives, a stop is asked for, or the stream is gone: whatever the writer may wait for. */
-  #wake = Promise.withResolvers<void>();
+  /** Called when audio arrives, a stop is asked for, or the stream is gone: whatever the writer may wait for. */
+  readonly #wake = new Wake();
 
   constructor(options: StreamRunOptions) {
     this.#options = options;
@@ -138,7 +154,7 @@ export class StreamRun {
     } finally {
       clearInterval(ticks);
       this.#closed.abort();
-      this.#wakeWriter();
+      this.#wake.call();
       // Frees whatever the engine still holds for a stream that broke; a finished one does not mind.
       stream.abort();
     }
@@ -157,33 +173,38 @@ export class StreamRun {
     return this.#coverage.hasOpenWords;
   }
 
+  /** How long audio has waited for the writer and for nothing else, in milliseconds: an engine may let it wait for long. */
+  idleMs(now: number): number {
+    return this.#writingSince !== undefined || this.#ending !== undefined ? 0 : this.#wake.unheardMs(now);
+  }
+
   /** More audio is in the buffer. */
   audioArrived(): void {
     const { buffer, trimmer } = this.#options;
     this.#lastAudioAt = performance.now();
     // Silence that is not given anyway is no reason to go on.
     if (trimmer === undefined || trimmer.hasSoundFrom(buffer.cursor)) this.#parking = false;
-    this.#wakeWriter();
+    this.#wake.call();
   }
 
   /** Ends the stream unless more audio comes before it has ended. */
   park(): void {
     this.#parking = true;
-    this.#wakeWriter();
+    this.#wake.call();
   }
 
   /** No more audio comes. */
   stop(): void {
     this.#stopping = true;
     this.#progressAt = performance.now();
-    this.#wakeWriter();
+    this.#wake.call();
   }
 
   /** Drops the stream at once; `run` resolves with whatever it was in. */
   abort(): void {
     this.#options.stream.abort();
     this.#closed.abort();
-    this.#wakeWriter();
+    this.#wake.call();
   }
 
   /** The writer: audio in order, then the end where no more comes or none has come for long. */
@@ -209,7 +230,7 @@ export class StreamRun {
         stream.end();
         return;
       } else {
-        await this.#wake.promise;
+        await this.#wake.wait();
       }
     }
   }
@@ -240,16 +261,18 @@ export class StreamRun {
     if (waitMs > 0) await delay(waitMs, undefined, { signal: this.#closed.signal }).catch(() => undefined);
     if (this.#closed.signal.aborted) return;
     const from = buffer.cursor;
+    const arrivedAt = buffer.arrivalOf(from);
     const audio = buffer.read(samples);
     this.#sent += samples;
     this.#writingSince = performance.now();
+    const waitedMs = ageAt(this.#writingSince, arrivedAt);
     this.#pause.given(samples, this.#writingSince);
     if (this.#isAudible(audio, from)) this.#owedSince ??= this.#writingSince;
     await stream.write(audio);
     this.#writingSince = undefined;
     this.#progressAt = performance.now();
     this.#coverage.moved(this.#progressAt);
-    onMoved({ given: samples });
+    onMoved({ given: samples, waitedMs });
   }
 
   /** Whether the engine owes an answer for it. */
@@ -265,12 +288,16 @@ export class StreamRun {
     if (placed === undefined) {
       if (!result.isPartial && result.text !== '') onDropped();
     } else {
-      const arrivedAt = buffer.arrivalOf(placed.endSample - 1);
+      const ageOf = (sample: number) => ageAt(this.#progressAt, buffer.arrivalOf(sample));
+      const ages = {
+        firstMs: ageOf(placed.items?.[0]?.startSample ?? placed.startSample),
+        lastMs: ageOf(placed.endSample - 1),
+      };
       if (!placed.isPartial) buffer.cover(placed.endSample, result.channel);
-      if (placed.text !== '') onResult(placed, arrivedAt && this.#progressAt - arrivedAt);
+      if (placed.text !== '') onResult(placed, ages);
     }
     // It may want more of a pause now, or nothing more.
-    if (this.#options.trimmer !== undefined) this.#wakeWriter();
+    if (this.#options.trimmer !== undefined) this.#wake.call();
     this.#retireIfQuiet(this.#progressAt);
   }
 
@@ -294,7 +321,7 @@ export class StreamRun {
     const { buffer, trimmer } = this.#options;
     const isCovered = trimmer?.hasSoundFrom(buffer.watermark) !== true;
     if (this.#pause.choose(now, this.#sent, isCovered) === 'park') this.#parking = true;
-    this.#wakeWriter();
+    this.#wake.call();
   }
 
   #isStalled(now: number): boolean {
@@ -319,9 +346,8 @@ export class StreamRun {
     this.#outcome ??= outcome;
     this.abort();
   }
+}
 
-  #wakeWriter(): void {
-    this.#wake.resolve();
-    this.#wake = Promise.withResolvers<void>();
-  }
+function ageAt(now: number, then: number | undefined): number | undefined {
+  return then && now - then;
 }

@@ -10,7 +10,7 @@ import { Guesses } from '../limits/guesses.ts';
 import { refusal } from '../limits/refusal.ts';
 import type { Logger } from '../log.ts';
 import type { Metrics } from '../metrics/metrics.ts';
-import type { Ack, ClientToServerEvents, ErrorEvent, ServerToClientEvents } from '../protocol/events.ts';
+import type { Ack, ClientEvent, ClientToServerEvents, ErrorEvent, ServerToClientEvents } from '../protocol/events.ts';
 import { parseAudioChunk, parseStart } from '../protocol/payloads.ts';
 import { parseChunkNumber, parseResume, parseStartTerms, parseStop } from '../protocol/resume-request.ts';
 import { languagesOf, type StartRequest } from '../protocol/start-request.ts';
@@ -19,6 +19,7 @@ import { parseUnwatch, parseWatch } from '../protocol/watch-request.ts';
 import type { OwnedSession } from '../session/owned-session.ts';
 import type { DrainTerms, SessionRegistry } from '../session/registry.ts';
 import { isSessionId } from '../store/session-id.ts';
+import { answerTo } from './answer.ts';
 import type { Caller } from './auth.ts';
 import { ConnectionView } from './connection-view.ts';
 import type { Guest, Tie } from './evacuation.ts';
@@ -108,7 +109,7 @@ export class Connection implements Guest {
   /** Greets the client and listens to it until it is gone. */
   serve(): void {
     const { caller, limits, socket } = this.#options;
-    const on = (event: keyof ClientToServerEvents, handler: Handler) =>
+    const on = (event: ClientEvent, handler: Handler) =>
       socket.on(event, (...args: unknown[]) => void this.#handle(event, args, handler));
     on('start_transcription', (data, ack) => this.#start(data, ack));
     on('audio_chunk', (data, ack) => this.#audio(data, ack));
@@ -337,8 +338,9 @@ export class Connection implements Guest {
     cutTransport(socket.conn);
   }
 
-  async #handle(event: string, args: unknown[], handler: Handler): Promise<void> {
-    const ack = this.#ackOf(args);
+  async #handle(event: ClientEvent, args: unknown[], handler: Handler): Promise<void> {
+    const { caller, metrics } = this.#options;
+    const ack = answerTo({ event, args, protocol: caller.protocol, metrics });
     try {
       if (!this.#admits(event)) return;
       await handler(typeof args[0] === 'function' ? undefined : args[0], ack);
@@ -374,18 +376,5 @@ export class Connection implements Guest {
     const event = this.#presenter.error(error, sessionId);
     socket.emit('error', event);
     return event;
-  }
-
-  /** The client's callback, answered at most once; version 1 gets the empty answer of the original server. */
-  #ackOf(args: unknown[]): Ack {
-    const callback = args.at(-1);
-    let answered = typeof callback !== 'function';
-    return (reply) => {
-      if (answered) return;
-      answered = true;
-      const answer = callback as Ack;
-      if (this.#options.caller.protocol === 1) answer();
-      else answer(reply);
-    };
   }
 }

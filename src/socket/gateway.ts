@@ -14,7 +14,7 @@ import { networkOf } from './client-address.ts';
 import { Connection, type ConnectionTerms } from './connection.ts';
 import { evacuate } from './evacuation.ts';
 import { farewell } from './farewell.ts';
-import { guard } from './guard.ts';
+import { countRefusal, guard } from './guard.ts';
 import type { ConnectionBounds } from './presenter.ts';
 import { TcpConnections } from './tcp-connections.ts';
 import { TransportGuard } from './transport-guard.ts';
@@ -100,7 +100,7 @@ export class SocketGateway {
           return;
         }
         const isAllowed = options.origins.allows(headers);
-        if (!isAllowed) options.metrics.errorsTotal.inc({ code: 'origin_refused' });
+        if (!isAllowed) countRefusal(options.metrics, 'origin_refused');
         decide(isAllowed ? null : ORIGIN_REFUSED, isAllowed);
       },
       // Names the connection to a load balancer, which can then match `sid` of the requests that follow. No client keeps
@@ -154,6 +154,11 @@ export class SocketGateway {
       terms,
       signal,
     });
+  }
+
+  /** Connections whose every request must reach this process: those that poll. */
+  get pollers(): number {
+    return [...this.#transports.keys()].filter(({ transport }) => transport.name === 'polling').length;
   }
 
   /** Lends the server to what gives it connections, where it does not listen itself. */

@@ -5,6 +5,7 @@ import type { DoorLimits } from '../limits/door-limits.ts';
 import type { Place } from '../limits/lease-keeper.ts';
 import type { Logger } from '../log.ts';
 import type { Metrics } from '../metrics/metrics.ts';
+import type { ErrorCode } from '../protocol/error-codes.ts';
 import { type Caller, readHandshake } from './auth.ts';
 import { Presenter } from './presenter.ts';
 
@@ -36,12 +37,17 @@ export function guard({ authenticator, doors, log, metrics, trustedProxies }: Gu
   };
   return (socket: Handshake, next: (error?: Error) => void): void => {
     const handshake = readHandshake(socket.handshake, trustedProxies);
+    const timed = metrics.handshakeSeconds.startTimer();
     admit(socket, handshake).then(
-      () => next(),
+      () => {
+        timed();
+        next();
+      },
       (thrown: unknown) => {
+        timed();
         const error = toGatewayError(thrown);
         if (error.code === 'internal') log.error({ err: thrown, connection_id: socket.id }, 'internal fault');
-        metrics.errorsTotal.inc({ code: error.code });
+        countRefusal(metrics, error.code);
         next(refusal(error, handshake.protocol === 2 ? new Presenter(2, socket.id) : undefined));
       },
     );
@@ -66,4 +72,10 @@ function leaving(socket: Handshake, place: Place | undefined): () => void {
 function refusal(error: GatewayError, presenter: Presenter | undefined): Error {
   const refused = new Error(error.message);
   return presenter === undefined ? refused : Object.assign(refused, { data: presenter.error(error, undefined) });
+}
+
+/** A connection was refused. */
+export function countRefusal(metrics: Pick<Metrics, 'errorsTotal' | 'connectionRefusalsTotal'>, code: ErrorCode): void {
+  metrics.errorsTotal.inc({ code });
+  metrics.connectionRefusalsTotal.inc({ code });
 }

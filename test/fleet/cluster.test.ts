@@ -245,6 +245,29 @@ describeWithRedis('a gateway of several workers', () => {
     await replaced(gateway);
   });
 
+  it('replaces a worker that leaves audio lying', async () => {
+    const wake = new URL('../../src/session/wake.ts', import.meta.url);
+    // Written without a blank, which would end it. From now on nothing is ever called again in that worker.
+    const fault = `data:text/javascript,import{Wake}from'${wake}';process.on('SIGUSR2',()=>{Wake.prototype.wait=()=>new(Promise)(()=>0)})`;
+    const gateway = await serve({ ...TWO, NODE_OPTIONS: `--import=${fault}`, GATEWAY_DRAIN_TIMEOUT_MS: '3000' });
+    const victim = pidsOf(gateway).get(1) ?? 0;
+    process.kill(victim, 'SIGUSR2');
+    const busy = Array.from({ length: 4 }, () =>
+      client(gateway.url, { transports: ['websocket'], auth: { protocol: 2 } }),
+    );
+    for (const one of busy) {
+      await emitWithAck(one, 'start_transcription');
+      for (let seq = 1; seq <= 2; seq++) await emitWithAck(one, 'audio_chunk', { chunk: tone(500), seq });
+    }
+    expect((await fetch(`${gateway.adminUrl}/livez`)).status).toBe(200);
+    await gateway.saw(/"worker ended unasked"/);
+    const [uncaught] = logsOf(gateway).filter(({ msg }) => msg === 'uncaught error');
+    expect(uncaught).toMatchObject({ worker: 1, err: { message: 'audio of a session was left lying' } });
+    await replaced(gateway);
+    expect(busy.filter(({ socket }) => socket.connected)).toHaveLength(2);
+    expect((await fetch(`${gateway.adminUrl}/livez`)).status).toBe(200);
+  });
+
   it('drains: sessions of every worker get their finals, and it exits with 0 within the deadline', async () => {
     const gateway = await serve({ GATEWAY_DRAIN_TIMEOUT_MS: '6000' });
     const all = TRANSPORTS.flatMap((transports) =>

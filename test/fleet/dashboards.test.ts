@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Actor, flood, speak, speakOnTwoConnections, speakSample } from '../support/actors.ts';
+import { Actor, flood, knock, speak, speakOnTwoConnections, speakSample, speakToViewer } from '../support/actors.ts';
 import { DASHBOARDS, dataPanels } from '../support/dashboards.ts';
 import { childrenOf, cli, killAll, type ServedGateway, serveGateway, toEmulator } from '../support/process.ts';
 import { NO_PROMETHEUS, Prometheus, type Series } from '../support/prometheus.ts';
@@ -32,7 +32,7 @@ function busyGateway(emulator: string, redis: string) {
     ...aws,
     ...JWT_AUTH,
     GATEWAY_AWS_POOL: JSON.stringify(pool),
-    GATEWAY_AWS_STREAMS: '2',
+    GATEWAY_AWS_STREAMS: '3',
     GATEWAY_QUEUE_LENGTH: '1',
     GATEWAY_QUEUE_TIMEOUT_MS: '1000',
     GATEWAY_FLUSH_TIMEOUT_MS: '500',
@@ -63,9 +63,17 @@ const QUIET = [
   'Clients that read slowly',
   // It takes an engine that says something again.
   'Finals dropped',
+  // It takes a Redis that loses what it was given.
+  'Records made anew',
 ];
 const BLOCKED = 'Workers not answering';
-const WITHOUT_REDIS = ['Calls that failed', 'Failed calls by kind', 'Decided without Redis'];
+const WITHOUT_REDIS = [
+  'Calls that failed',
+  'Failed calls by kind',
+  'Decided without Redis',
+  'Entries sent without Redis',
+  'Entries that wait for Redis',
+];
 const OF_THE_END = ['Gateways draining', 'Gateways that drain', 'Draining', 'Gateways not answering'];
 
 function isEmpty(series: readonly Series[], mayBeQuiet: boolean): boolean {
@@ -97,7 +105,10 @@ describe.skipIf(NO_REDIS || NO_PROMETHEUS)('a Prometheus that scrapes gateways u
         new Actor(gateway.url, { protocol: 1, token: ann }, speak(gateway.url)),
         new Actor(gateway.url, { protocol: 2, token: bob }, speakOnTwoConnections),
       ]).flat(),
+      // Whenever Redis goes, somebody speaks.
+      new Actor(gateway.url, { protocol: 2, token: bob }, speakToViewer),
       new Actor(gateway.url, { protocol: 2, token: ann }, flood),
+      new Actor(gateway.url, { protocol: 2, token: 'forged' }, knock),
       // One uses the budget up; the other stays below it, and has a session to the end.
       new Actor(local.url, { protocol: 1, token: ann }, speakSample(50)),
       new Actor(local.url, { protocol: 1, token: bob }, speakSample(500)),

@@ -23,7 +23,7 @@ export async function readme(): Promise<{ found: string; expected: string }> {
     settings: settingsTable(),
     errors: errorsTable(),
     limits: limitsTable(),
-    metrics: await metricsTable(createMetrics().registry, createClusterMetrics().registry),
+    metrics: metricsTable(createMetrics().registry, createClusterMetrics().registry),
   };
   const found = readFileSync(README, 'utf8');
   const expected = found.replace(

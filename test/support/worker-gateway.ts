@@ -224,6 +224,10 @@ class Exchange implements Engine {
     this.current = engine;
   }
 
+  get isFull(): boolean {
+    return this.current.isFull === true;
+  }
+
   open(options: EngineStreamOptions, signal: AbortSignal): ReturnType<Engine['open']> {
     return this.current.open(options, signal);
   }

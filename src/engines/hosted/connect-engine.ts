@@ -44,6 +44,7 @@ class RemoteEngine implements Engine {
   readonly capabilities: EngineCapabilities;
   readonly #channel: Channel<ToHost, FromHost>;
   readonly #streams = new Map<number, RemoteStream>();
+  #isFull = false;
   #lastStream = 0;
   /** Why no stream can be opened any more. */
   #over: string | undefined;
@@ -82,8 +83,13 @@ class RemoteEngine implements Engine {
     await this.#channel.closed;
   }
 
+  get isFull(): boolean {
+    return this.#isFull;
+  }
+
   receive(message: FromHost): void {
-    if (message.type !== 'hello') this.#streams.get(message.stream)?.receive(message);
+    if (message.type === 'room') this.#isFull = message.isFull;
+    else if (message.type !== 'hello') this.#streams.get(message.stream)?.receive(message);
   }
 
   #lost(): void {

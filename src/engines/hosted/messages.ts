@@ -18,6 +18,8 @@ export type ToHost =
 export type FromHost =
   /** First and once. */
   | { readonly type: 'hello'; readonly capabilities: EngineCapabilities }
+  /** Whenever it has changed, from `false` on: see `Engine.isFull`. */
+  | { readonly type: 'room'; readonly isFull: boolean }
   | { readonly type: 'opened'; readonly stream: number }
   /** The engine can take more. */
   | { readonly type: 'taken'; readonly stream: number }

@@ -24,7 +24,7 @@ interface Write {
 }
 
 /** What the host says about one stream. */
-export type StreamMessage = Exclude<FromHost, { type: 'hello' }>;
+export type StreamMessage = Exclude<FromHost, { type: 'hello' | 'room' }>;
 
 /**
  * One stream of an engine in another process. States:

@@ -6,6 +6,9 @@ import { Channel } from './channel.ts';
 import type { FromHost, ToHost } from './messages.ts';
 import { toSentError } from './sent-error.ts';
 
+/** How often it is looked whether the engine has room, in milliseconds. */
+const ROOM_MS = 500;
+
 export interface EngineHost {
   /** Ends every client's streams and connection. The engine stays as it is. Idempotent. */
   close(): Promise<void>;
@@ -58,14 +61,25 @@ class Client {
   readonly #engine: Engine;
   readonly #channel: Channel<FromHost, ToHost>;
   readonly #streams = new Map<number, Hosted>();
+  #toldFull = false;
 
   constructor(engine: Engine, socket: Socket) {
     this.#engine = engine;
     this.#channel = new Channel(socket, (message) => this.#receive(message));
+    const looks = setInterval(() => this.#tellRoom(), ROOM_MS);
+    looks.unref();
     void this.gone.then(() => {
+      clearInterval(looks);
       for (const id of [...this.#streams.keys()]) this.#abort(id);
     });
     this.#channel.send({ type: 'hello', capabilities: engine.capabilities });
+  }
+
+  #tellRoom(): void {
+    const { isFull = false } = this.#engine;
+    if (isFull === this.#toldFull) return;
+    this.#toldFull = isFull;
+    this.#channel.send({ type: 'room', isFull });
   }
 
   get gone(): Promise<void> {

@@ -161,7 +161,8 @@ export class LocalEngine implements Engine {
     assertSupported(this.capabilities, options);
     if (this.#closed !== undefined) throw new GatewayError('engine_unavailable', 'The local engine is closed.');
     if (options.continuation) return this.#continue(signal);
-    this.#checkRoom();
+    const reason = this.#refusal;
+    if (reason !== undefined) throw refusal(reason);
     const recogniser = this.#pool.leastLoaded();
     if (recogniser === undefined) throw refusal('No recogniser process is running; one is being started.');
     return whenOpened(recogniser.open(), signal);
@@ -179,20 +180,20 @@ export class LocalEngine implements Engine {
     return this.#closed;
   }
 
-  #checkRoom(): void {
+  get isFull(): boolean {
+    return this.#refusal !== undefined;
+  }
+
+  /** Why no stream but a continuation would be opened now. */
+  get #refusal(): string | undefined {
     const { capacity, openStreams, liveProcesses } = this.state;
     const { count: kept } = this.#keptPlaces;
     if (liveProcesses > 0 && openStreams + kept >= capacity) {
-      throw refusal(
-        `All ${capacity} places of the local engine are taken (${openStreams} streams are open, ${kept} recover).`,
-      );
+      return `All ${capacity} places of the local engine are taken (${openStreams} streams are open, ${kept} recover).`;
     }
     const lagMs = Math.round(this.#pool.lagMs);
-    if (lagMs > SHEDDING_LAG_MS) {
-      throw refusal(
-        `The local engine is ${lagMs} ms behind with ${openStreams} streams; it admits new ones below ${SHEDDING_LAG_MS} ms.`,
-      );
-    }
+    if (lagMs <= SHEDDING_LAG_MS) return undefined;
+    return `The local engine is ${lagMs} ms behind with ${openStreams} streams; it admits new ones below ${SHEDDING_LAG_MS} ms.`;
   }
 
   #reportPool(): void {

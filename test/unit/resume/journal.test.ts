@@ -89,6 +89,7 @@ async function open(network: Network, limits: Partial<JournalLimits> = {}, attac
       published: ({ seq }) => said.push(['published', seq]),
       committed: ({ offset }) => said.push(['committed', offset]),
       stopped: (_, durable) => said.push(['stopped', durable]),
+      rebuilt: () => said.push(['rebuilt']),
       fenced: (epoch) => said.push(['fenced', epoch]),
       failed: ({ code }) => said.push(['failed', code]),
     },

@@ -59,6 +59,7 @@ class IdleEngine implements Engine {
   readonly capabilities = new ScriptedEngine({ script: () => ({ steps: [] }) }).capabilities;
   readonly streams: IdleStream[] = [];
   readonly opened: EngineStreamOptions[] = [];
+  isFull = false;
   /** What the next `open` waits for. */
   slow: Promise<void> = Promise.resolve();
   /** Results of the streams that open from now on. */
@@ -89,6 +90,16 @@ function resultOf(n: number, text = 'word'): EngineResult {
 }
 
 describe('an engine in another process', () => {
+  it('says whether it has room', async () => {
+    const engine = new IdleEngine();
+    const client = await (await share(engine))();
+    expect(client.isFull).toBe(false);
+    engine.isFull = true;
+    await expect.poll(() => client.isFull, { timeout: 2_000 }).toBe(true);
+    engine.isFull = false;
+    await expect.poll(() => client.isFull, { timeout: 2_000 }).toBe(false);
+  });
+
   it('passes options, audio and results over as they are', async () => {
     const engine = new IdleEngine();
     const client = await (await share(engine))();

@@ -1,0 +1,24 @@
+/** Wakes a loop that waits for something to do. What it is, the loop finds out by itself. */
+export class Wake {
+  #next = Promise.withResolvers<void>();
+  /** Since when the loop has been called in vain, in milliseconds of the monotonic clock. */
+  #calledSince: number | undefined;
+
+  /** Something may have to be done. */
+  call(): void {
+    this.#calledSince ??= performance.now();
+    this.#next.resolve();
+    this.#next = Promise.withResolvers<void>();
+  }
+
+  /** The loop has looked at everything. Resolves with the next call. */
+  wait(): Promise<void> {
+    this.#calledSince = undefined;
+    return this.#next.promise;
+  }
+
+  /** How long the loop has not looked since it was called, in milliseconds; 0 if it has. */
+  unheardMs(now: number): number {
+    return now - (this.#calledSince ?? now);
+  }
+}
