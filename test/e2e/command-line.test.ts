@@ -84,7 +84,7 @@ describe('stream', () => {
   it('exits with 3 when the gateway dies and the protocol has no resume', async () => {
     const gateway = await serveGateway(SCRIPTED);
     const stream = cli(['stream', '--sample', '--protocol', '1', '--url', gateway.url]);
-    await stream.saw(/second 1\n/);
+    await stream.saw(/^second 1$/m);
     gateway.child.kill('SIGKILL');
     expect(await stream.exited).toBe(3);
     expect(stream.stderr()).toContain('connection was lost');

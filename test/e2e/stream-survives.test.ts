@@ -136,7 +136,7 @@ describe('stream ends', () => {
   it('with 3 when the gateway stays away for longer than --give-up-after', async () => {
     const gateway = await serveGateway({ GATEWAY_ENGINE: 'scripted' });
     const stream = cli(['stream', '--sample', '--url', gateway.url, '--give-up-after', '1']);
-    await stream.saw(/second 1\n/);
+    await stream.saw(/^second 1$/m);
     gateway.child.kill('SIGKILL');
     expect(await stream.exited).toBe(3);
     expect(stream.stderr()).toMatch(/Connection lost, resuming[\s\S]*Gave up after 1 s/);
@@ -167,7 +167,7 @@ describe('stream ends', () => {
   it('with 130 when it is interrupted while the gateway is away', async () => {
     const gateway = await serveGateway({ GATEWAY_ENGINE: 'scripted' });
     const stream = cli(['stream', '--sample', '--url', gateway.url]);
-    await stream.saw(/second 1\n/);
+    await stream.saw(/^second 1$/m);
     gateway.child.kill('SIGKILL');
     await stream.saw(/Connection lost/);
     stream.child.kill('SIGINT');
