@@ -949,6 +949,7 @@ describeWithRedis('Secrets', () => {
       const parts: Buffer[] = [];
       for (const key of await plain.keys('*')) {
         parts.push(Buffer.from(key), (await plain.dumpBuffer(key)) ?? Buffer.alloc(0));
+        if ((await plain.type(key)) !== 'hash') continue;
         // As it is, too: a dump may be compressed.
         for (const [field, value] of Object.entries(await plain.hgetallBuffer(key)))
           parts.push(Buffer.from(field), value);

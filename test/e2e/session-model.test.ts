@@ -221,6 +221,7 @@ describeWithRedis('a client of two gateways and one Redis, whatever happens to t
             GATEWAY_SILENCE_TRIMMING_TENANTS: '*',
             // It says minutes at once, for its pauses are long.
             GATEWAY_AUDIO_SPEED: '100',
+            GATEWAY_AUDIO_BURST_MS: '3600000',
             GATEWAY_BACKLOG_MS: '600000',
             GATEWAY_LINGER_MS: String(one.lingerMs),
             GATEWAY_REDIS_TIMEOUT_MS: '150',

@@ -6,12 +6,15 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type Emulator, startEmulator } from '../../src/emulator/emulator.ts';
 import type { EmulatorOptions } from '../../src/emulator/options.ts';
 import { type Act, Actor } from './actors.ts';
+import { CronProbe } from './cron-probe.ts';
 import { type ServedGateway, serveGateway } from './process.ts';
 import { Prometheus } from './prometheus.ts';
 import { RedisServer } from './redis.ts';
 import { writeScaledRules } from './scaled-rules.ts';
 
 const LOOK_MS = 250;
+/** From the end of one probe to the next. */
+const PROBE_EVERY_MS = 3_000;
 /** For an alert to fire, and for it to be over. */
 const PATIENCE_MS = 150_000;
 /** Scrapes in health, so that there is something to compare with. */
@@ -80,6 +83,13 @@ export class Stage {
     const stop = () => Promise.all(actors.map((actor) => actor.stop()));
     this.onClose(stop);
     return stop;
+  }
+
+  /** Probes a gateway regularly. @returns once that has gone well for the first time */
+  async probeOf(gatewayUrl: string): Promise<void> {
+    const probe = await CronProbe.start(gatewayUrl, PROBE_EVERY_MS);
+    this.#adminUrls.add(probe.adminUrl);
+    this.onClose(() => probe.stop());
   }
 
   folder(): string {

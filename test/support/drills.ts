@@ -19,10 +19,8 @@ const V1 = { protocol: 1 };
 const V2 = { protocol: 2 };
 const SPEAKERS = 3;
 
-/** Alerts that no drill here provokes, with the reason. `test/helm/alerts.test.ts` shows that they fire and stay silent. */
-export const NOT_DRILLED: Readonly<Record<string, string>> = {
-  TranscribeGatewayProbeFailing: 'needs a cluster: it asks kube-state-metrics for the CronJob of the probe',
-};
+/** For the probe, which speaks for twelve seconds: of the eight minutes that one run may fail, longer than a run takes. */
+const OF_THE_PROBE = 24;
 
 /** Stops something for most of the time, again and again, as if it had too little of a processor. */
 function stutter(stop: () => unknown, go: () => unknown, stoppedMs: number): Fault {
@@ -149,6 +147,19 @@ export const DRILLS: readonly Drill[] = [
       { fault: { kind: 'reset', afterAudioMs: { min: 300, max: 1_000 } }, rate: 0.5 },
       { fault: { kind: 'silence', afterAudioMs: { min: 200, max: 800 } }, rate: 0.5 },
     ]),
+  },
+  {
+    fault: 'AWS refuses the probe its streams',
+    alerts: { TranscribeGatewayProbeFailing: OF_THE_PROBE },
+    prepare: async (stage) => {
+      const emulator = await stage.emulator();
+      const gateway = await stage.gateway({ ...toEmulator(emulator.url), GATEWAY_START_TIMEOUT_MS: '2000' });
+      await stage.probeOf(gateway.url);
+      return {
+        strike: () => emulator.addFault({ fault: { kind: 'http_error', status: 503 }, rate: 1 }),
+        mend: () => emulator.clearFaults(),
+      };
+    },
   },
   {
     fault: 'more people speak than AWS grants streams',

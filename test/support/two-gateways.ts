@@ -105,12 +105,13 @@ export class TwoGateways<E extends Engine = CodedEngine> {
   readonly tamper = (sessionId: string, fields: Record<string, string | number | Buffer>): Promise<number> =>
     this.#redis.withClient((redis) => redis.hset(this.#recordKey(sessionId), fields));
 
-  /** All that the gateways have stored. */
+  /** All that the gateways have stored of sessions. */
   readonly dump = (): Promise<StoreDump> =>
     this.#redis.withClient(async (redis) => {
       const all = await redis.keys(`${this.#place.prefix}*`);
-      // What was used in a day is no session's, and outlasts them all.
-      const keys = all.filter((key) => !key.startsWith(`${this.#place.prefix}{usage:`));
+      // What was used in a day is no session's, and outlasts them all; nor is it that a gateway has room.
+      const others = ['usage', 'lease'].map((kind) => `${this.#place.prefix}{${kind}:`);
+      const keys = all.filter((key) => !others.some((start) => key.startsWith(start)));
       const values = await Promise.all(keys.map((key) => redis.dumpBuffer(key)));
       return new Map(keys.map((key, index) => [key, values[index] ?? Buffer.alloc(0)]));
     });
