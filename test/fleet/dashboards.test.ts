@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Actor, flood, knock, speak, speakOnTwoConnections, speakSample, speakToViewer } from '../support/actors.ts';
 import { DASHBOARDS, dataPanels } from '../support/dashboards.ts';
@@ -142,6 +143,15 @@ describe.skipIf(NO_REDIS || NO_PROMETHEUS)('a Prometheus that scrapes gateways u
     };
     await expect.poll(ask, SEEN).toEqual([]);
   }
+
+  it('is served metrics that promtool has nothing against, but for the names of three of Node', async () => {
+    const input = await (await fetch(`${gateway.adminUrl}/metrics`)).text();
+    const { stderr } = spawnSync('promtool', ['check', 'metrics'], { input, encoding: 'utf8' });
+    const complaints = stderr.split('\n').filter((line) => line !== '');
+    expect(complaints.filter((line) => !/^nodejs_active_\w+_total non-counter/.test(line))).toEqual([]);
+    // It does complain.
+    expect(complaints).toHaveLength(3);
+  });
 
   it('has data for every query of every panel', async () => {
     const [victim = 0] = childrenOf(gateway.child.pid ?? 0);
