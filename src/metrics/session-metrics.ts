@@ -79,7 +79,7 @@ export function createSessionMetrics(registry: Registry) {
     ),
     entriesTotal: closedCounter(
       'entries_total',
-      'Entries of journals that were sent: not durable are those that had to be before the store had them.',
+      'Entries that journals let out: not durable are those that had to go before the store had them.',
       { kind: ['final', 'gap'], durable: ['true', 'false'] },
     ),
     entriesPending: readGauge('entries_pending', 'Entries that wait for the store.'),

@@ -70,6 +70,7 @@ export class SessionCounts {
   }
 }
 
+/** Audio of a session is lost. */
 export function countGap(
   metrics: Pick<Metrics, 'gapsTotal' | 'gapSecondsTotal'>,
   reason: GapReason,

@@ -291,6 +291,7 @@ export class Session {
    */
   async #needsStream(last: Served): Promise<boolean> {
     for (;;) {
+      this.#wake.look();
       this.#aborted.signal.throwIfAborted();
       if (this.#isOwed(last)) return true;
       if (this.stopping) return false;

@@ -213,6 +213,7 @@ export class StreamRun {
     const least = msToSamples(WRITE_MS, sampleRate);
     const most = msToSamples(this.#pace === undefined ? MAX_WRITE_MS : MAX_PACED_WRITE_MS, sampleRate);
     while (!this.#closed.signal.aborted) {
+      this.#wake.look();
       const finishing = this.#stopping || this.#parking;
       const { cut, give, isWhole } = this.#plan(finishing);
       if (cut > 0) this.#cut(cut);

@@ -1,7 +1,7 @@
 /** Wakes a loop that waits for something to do. What it is, the loop finds out by itself. */
 export class Wake {
   #next = Promise.withResolvers<void>();
-  /** Since when the loop has been called in vain, in milliseconds of the monotonic clock. */
+  /** Since when the loop has been called and has not looked, in milliseconds of the monotonic clock. */
   #calledSince: number | undefined;
 
   /** Something may have to be done. */
@@ -11,9 +11,13 @@ export class Wake {
     this.#next = Promise.withResolvers<void>();
   }
 
-  /** The loop has looked at everything. Resolves with the next call. */
-  wait(): Promise<void> {
+  /** The loop looks at everything now, as it does at each of its turns. */
+  look(): void {
     this.#calledSince = undefined;
+  }
+
+  /** Resolves with the next call; none may come between the look and this. */
+  wait(): Promise<void> {
     return this.#next.promise;
   }
 

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import type { Engine } from '../../../src/engines/engine.ts';
 import { type Script, ScriptedEngine, type ScriptStep } from '../../../src/engines/scripted/scripted-engine.ts';
@@ -290,6 +291,23 @@ describe('Session', () => {
     s.session.stop('client_stop');
     expect(await s.session.ended).toMatchObject({ reason: 'client_stop', finals: 1 });
     expect(s.gaps).toEqual([]);
+  });
+
+  it('is not idle while it catches up, however long an engine makes that last', async () => {
+    const engine = new ScriptedEngine({
+      capabilities: { realTime: true },
+      script: () => ({ steps: [{ do: 'delay', atSample: 16_000, ms: 700 }] }),
+    });
+    const s = start(engine, { catchUpSpeed: 2 });
+    await s.started;
+    s.session.push(tone(10_000));
+    let idleMs = 0;
+    for (let looks = 0; looks < 40; looks++) {
+      await delay(50);
+      idleMs = Math.max(idleMs, s.session.idleMs(performance.now()));
+    }
+    expect(idleMs).toBeLessThan(1_000);
+    s.session.abort();
   });
 
   it('changes streams before a short age limit, too, and does not find them ended', async () => {
