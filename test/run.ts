@@ -11,11 +11,17 @@ import { join } from 'node:path';
 
 /** What needs packages or images of its own, as `helm` and `roll` do, or takes long, as `fleet` and those on workers, runs only when it is named. */
 const STAGES = ['unit', 'contract', 'integration', 'e2e', 'chaos'];
+/** A stage that runs the tests of a project in its own way. */
+interface Variant {
+  readonly project: string;
+  readonly more: readonly string[];
+  readonly env: NodeJS.ProcessEnv;
+}
 /**
  * The end-to-end tests once more, on gateways of four workers. All of them take a quarter of an hour on two cores, which
  * start hundreds of processes then: `workers` runs those about what clients do, `all-workers` every one.
  */
-const WITH_WORKERS = {
+const WITH_WORKERS: Variant = {
   project: 'e2e',
   // Each test file has ten processes at a time.
   more: ['--maxWorkers=2'],
@@ -30,7 +36,9 @@ const CLIENT_TESTS = [
   'start-request',
   'authentication',
 ].map((name) => `test/e2e/${name}.test.ts`);
-const SPECIAL: Record<string, typeof WITH_WORKERS> = {
+const SPECIAL: Readonly<Record<string, Variant>> = {
+  // Each test file has a dozen processes.
+  fleet: { project: 'fleet', more: ['--maxWorkers=3'], env: process.env },
   workers: { ...WITH_WORKERS, more: [...WITH_WORKERS.more, ...CLIENT_TESTS] },
   'all-workers': WITH_WORKERS,
 };

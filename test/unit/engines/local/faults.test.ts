@@ -9,9 +9,9 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { LocalEngine } from '../../../../src/engines/local/local-engine.ts';
 import { collect, isRunning, openStream, SPEECH, startEngine, transcribe, write } from './support.ts';
 
-const WAIT = { timeout: 8_000, interval: 20 };
+const WAIT = { timeout: 30_000, interval: 20 };
 
-describe('faults of recogniser processes', { timeout: 15_000 }, () => {
+describe('faults of recogniser processes', { timeout: 60_000 }, () => {
   const engines: LocalEngine[] = [];
   const start: typeof startEngine = async (options) => {
     const engine = await startEngine(options);
