@@ -4,6 +4,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { startEmulator } from '../../src/emulator/emulator.ts';
 import { repeatingScript, ScriptedEngine } from '../../src/engines/scripted/scripted-engine.ts';
 import { tone } from '../support/client.ts';
+import { freePort } from '../support/free-port.ts';
 import { startGateway, type TestGateway } from '../support/gateway.ts';
 import { killAll, serveGateway, toEmulator } from '../support/process.ts';
 import { formatAccount, isClean } from '../support/reconcile.ts';
@@ -97,8 +98,8 @@ async function cuttable(target: number): Promise<{ url: string; cut(): void }> {
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, cut };
 }
 
-/** A gateway in a process of its own, before an engine that hears coded audio. */
-async function hearingGateway(port = 0) {
+/** A gateway in a process of its own that can come back, before an engine that hears coded audio. */
+async function hearingGateway() {
   const emulator = await startEmulator({
     recogniser: { kind: 'coded', latency: { partialMs: 50, finalMs: { min: 50, max: 300 } } },
     seed: 1,
@@ -109,12 +110,9 @@ async function hearingGateway(port = 0) {
     // So short that a session in its memory is ended while somebody speaks.
     GATEWAY_DRAIN_TIMEOUT_MS: '4000',
   };
-  const served = await serveGateway({ ...environment, PORT: String(port) });
-  return {
-    served,
-    port: Number(new URL(served.url).port),
-    again: (at: number) => serveGateway({ ...environment, PORT: String(at) }),
-  };
+  const port = await freePort();
+  const serve = () => serveGateway({ ...environment, PORT: String(port) });
+  return { served: await serve(), port, again: serve };
 }
 
 describe('the transcript is whole', () => {
@@ -140,7 +138,7 @@ describe('the transcript is whole', () => {
     ['SIGTERM', 'drains, ends'],
   ] as const) {
     it(`over a gateway that ${how} and is started again`, async () => {
-      const { again, port, served } = await hearingGateway();
+      const { again, served } = await hearingGateway();
       const { client, entries, retries } = recorded({ url: served.url });
       open.push(client);
       const audio = speech(22, 10);
@@ -151,7 +149,7 @@ describe('the transcript is whole', () => {
         (chunk) => {
           if (chunk !== 25) return;
           served.child.kill(signal);
-          void served.exited.then(() => again(port));
+          void served.exited.then(() => again());
         },
         98,
       );

@@ -2,6 +2,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { startEmulator } from '../../src/emulator/emulator.ts';
 import { silence, tone } from '../support/client.ts';
 import { type CodedAudio, codedAudio } from '../support/coded-audio.ts';
+import { freePort } from '../support/free-port.ts';
 import { Pods } from '../support/pods.ts';
 import { cli, killAll, type Running, type ServedGateway, serveGateway, toEmulator } from '../support/process.ts';
 import { ProtocolModel } from '../support/protocol-model.ts';
@@ -47,6 +48,11 @@ async function expectWhole(stream: Running, audio: CodedAudio): Promise<void> {
 /** A final, and the beginning of a sentence after it. */
 const IN_MID_SENTENCE = /b\d+\n[\s\S]*… b\d+/;
 
+/** A gateway that can come back on the same port. */
+async function serveAgain(env: Readonly<Record<string, string>>): Promise<ServedGateway> {
+  return serveGateway({ ...env, PORT: String(await freePort()) });
+}
+
 async function restart(gateway: ServedGateway, signal: NodeJS.Signals, env: Readonly<Record<string, string>>) {
   gateway.child.kill(signal);
   await gateway.exited;
@@ -56,7 +62,7 @@ async function restart(gateway: ServedGateway, signal: NodeJS.Signals, env: Read
 describe('stream prints the whole transcript', () => {
   it('when the gateway is killed and started again, with its memory gone', async () => {
     const env = await hearing();
-    const gateway = await serveGateway(env);
+    const gateway = await serveAgain(env);
     const audio = speech(1);
     const stream = streamSpeech(audio, gateway.url);
     await stream.saw(IN_MID_SENTENCE);
@@ -68,7 +74,7 @@ describe('stream prints the whole transcript', () => {
 
   it('when the gateway drains and is started again', async () => {
     const env = await hearing();
-    const gateway = await serveGateway(env);
+    const gateway = await serveAgain(env);
     const audio = speech(2);
     const stream = streamSpeech(audio, gateway.url);
     await stream.saw(IN_MID_SENTENCE);
@@ -79,7 +85,7 @@ describe('stream prints the whole transcript', () => {
 
   it('when the gateway is killed while the command sends as fast as it may', async () => {
     const env = { ...(await hearing()), GATEWAY_BACKLOG_MS: '2000' };
-    const gateway = await serveGateway(env);
+    const gateway = await serveAgain(env);
     const audio = codedAudio({ utterances: 30, blocks: { min: 10, max: 40 }, silentBlocks: 5, seed: 3 });
     const stream = streamSpeech(audio, gateway.url, '--fast');
     await stream.saw(/b\d+\n/);
@@ -90,7 +96,7 @@ describe('stream prints the whole transcript', () => {
 
   it('as JSON, with positions of the whole and each session that it took', async () => {
     const env = await hearing();
-    const gateway = await serveGateway(env);
+    const gateway = await serveAgain(env);
     const audio = speech(4);
     const stream = streamSpeech(audio, gateway.url, '--json');
     await stream.saw(/"is_partial":false[\s\S]*"is_partial":true/);

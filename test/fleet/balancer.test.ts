@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { connect, emitWithAck, type TestClient, tone } from '../support/client.ts';
+import { freePort } from '../support/free-port.ts';
 import { scripted, startGateway, type TestGateway } from '../support/gateway.ts';
 import { type GatewayName, HAProxy, NO_HAPROXY } from '../support/haproxy.ts';
 import { ROOT, run, type ServedGateway, serveGateway } from '../support/process.ts';
@@ -136,6 +137,9 @@ describe.skipIf(NO_REDIS || NO_HAPROXY)('HAProxy in front of three gateways of t
       GATEWAY_TRUSTED_PROXIES: '1',
       LOG_LEVEL: 'debug',
       REDIS_URL: redis.url,
+      // One of them comes back.
+      PORT: String(await freePort()),
+      GATEWAY_ADMIN_PORT: String(await freePort()),
       ...env,
     });
   }

@@ -8,7 +8,8 @@ import { serveEngine } from '../../src/engines/hosted/serve-engine.ts';
 import { repeatingScript, ScriptedEngine } from '../../src/engines/scripted/scripted-engine.ts';
 import { knock, returnAfter, speak, speakOn, speakOnTwoConnections, speakToViewer } from './actors.ts';
 import type { Drill, Fault, Stage } from './drill.ts';
-import { childrenOf, occupyPort, toEmulator } from './process.ts';
+import { freePort } from './free-port.ts';
+import { childrenOf, toEmulator } from './process.ts';
 import { JWT_AUTH, signToken } from './tokens.ts';
 
 /** Makes of five minutes five seconds: as many scrapes as a rate needs. */
@@ -70,9 +71,7 @@ export const DRILLS: readonly Drill[] = [
     fault: 'the only gateway is killed',
     alerts: { TranscribeGatewayDown: FAST, TranscribeGatewayAllDown: FAST },
     prepare: async (stage) => {
-      const { port, release } = await occupyPort();
-      await release();
-      const env = { GATEWAY_ENGINE: 'scripted', GATEWAY_ADMIN_PORT: String(port) };
+      const env = { GATEWAY_ENGINE: 'scripted', GATEWAY_ADMIN_PORT: String(await freePort()) };
       const gateway = await stage.gateway(env);
       let again: Promise<unknown> | undefined;
       return {

@@ -1,7 +1,8 @@
 /** HAProxy with the configuration that is shipped, in front of gateways of a test. */
 import { execFileSync } from 'node:child_process';
 import { setTimeout as delay } from 'node:timers/promises';
-import { occupyPort, ROOT, type Running, run } from './process.ts';
+import { freePort } from './free-port.ts';
+import { ROOT, type Running, run } from './process.ts';
 
 /** Debian has it where only administrators look. */
 const ENV = { PATH: `${process.env.PATH}:/usr/sbin` };
@@ -33,8 +34,7 @@ export class HAProxy {
 
   /** @param gateways three of them, which are called `gateway1` and so on */
   static async start(gateways: readonly { readonly url: string; readonly adminUrl: string }[]): Promise<HAProxy> {
-    const { port, release } = await occupyPort();
-    await release();
+    const port = await freePort();
     const addresses = gateways.flatMap(({ url, adminUrl }, index) => [
       [`GATEWAY_${index + 1}`, new URL(url).host],
       [`GATEWAY_${index + 1}_ADMIN_PORT`, new URL(adminUrl).port],

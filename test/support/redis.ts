@@ -1,16 +1,13 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { describe } from 'vitest';
+import { freePort } from './free-port.ts';
 import { RedisContainer } from './redis-container.ts';
 import { RedisProcess } from './redis-process.ts';
 import { type RedisRunner, START_MS } from './redis-runner.ts';
-
-/** Highest port whose cluster bus, 10,000 above, is a port as well. */
-const MAX_PORT = 55_000;
 
 /** First and last slot of each node of a cluster. */
 const SLOTS = [
@@ -179,15 +176,4 @@ export async function startSentinel(): Promise<[RedisServer, RedisServer, RedisS
     await delay(50);
   }
   return [sentinel, master, replica];
-}
-
-/** A port that was free a moment ago; Redis Cluster needs the one 10,000 above it too. */
-async function freePort(): Promise<number> {
-  for (;;) {
-    const server = createServer();
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    const address = server.address();
-    await new Promise((resolve) => server.close(resolve));
-    if (address !== null && typeof address !== 'string' && address.port < MAX_PORT) return address.port;
-  }
 }
