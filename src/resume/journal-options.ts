@@ -22,6 +22,14 @@ export interface JournalLimits {
   readonly renewMs: number;
 }
 
+/** An entry that waits to be committed, with what is committed together with it. */
+export interface Pending<Body> {
+  readonly entry: Numbered<Body>;
+  readonly sealed: JournalEntry;
+  readonly ends: ChannelEnds;
+  readonly watermark: Watermark;
+}
+
 /** Called in order. None may throw. */
 interface JournalSink<Body> {
   /** An entry may be sent. Not durable: it is numbered and waits for a store that is away. */

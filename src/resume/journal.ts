@@ -12,7 +12,7 @@ import {
   type WriteAnswer,
 } from '../store/store.ts';
 import { type Draft, type Numbered, openEntries, sealNumbered } from './entries.ts';
-import { type JournalOptions, WATCH_MS } from './journal-options.ts';
+import { type JournalOptions, type Pending, WATCH_MS } from './journal-options.ts';
 
 /**
  * Entries that may wait for a store that is there. More in a burst than people can say in an hour is a fault of the
@@ -21,13 +21,6 @@ import { type JournalOptions, WATCH_MS } from './journal-options.ts';
 const MAX_BURST = 10_000;
 /** After a failed call, when the store says that it is there: it may have lost one answer only. In milliseconds. */
 const RETRY_MS = 250;
-
-interface Pending<Body> {
-  readonly entry: Numbered<Body>;
-  readonly sealed: JournalEntry;
-  readonly ends: ChannelEnds;
-  readonly watermark: Watermark;
-}
 
 /**
  * The owner's side of a session's journal: numbers entries, commits them in order, and lets them out. An entry is
@@ -98,11 +91,6 @@ export class Journal<Body> {
   /** Whether viewers are there, as far as is known. */
   get isWatched(): boolean {
     return this.#watchedUntil > performance.now();
-  }
-
-  /** Entries that wait to be committed. */
-  get waiting(): number {
-    return this.#pending.length;
   }
 
   /** True while something waits to be committed. */

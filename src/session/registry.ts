@@ -238,7 +238,10 @@ export class SessionRegistry {
   }
 
   #countPending(): number {
-    return [...this.#sessions.values()].reduce((sum, { journal }) => sum + (journal?.waiting ?? 0), 0);
+    return [...this.#sessions.values()].reduce(
+      (sum, { journal }) => sum + (journal ? journal.lastSeq - journal.head : 0),
+      0,
+    );
   }
 
   #add(

@@ -91,9 +91,9 @@ describeWithRedis('a gateway', () => {
     if (WORKERS === 1) {
       const lost = Promise.withResolvers<void>();
       closers.push(() => lost.resolve(), vi.restoreAllMocks);
-      vi.spyOn(Wake.prototype, 'wait').mockReturnValue(lost.promise);
+      const wait = vi.spyOn(Wake.prototype, 'wait').mockReturnValue(lost.promise);
       const client = await speak(stuck);
-      await delay(100);
+      await expect.poll(() => wait.mock.calls.length).toBeGreaterThan(0);
       client.socket.emit('audio_chunk', { chunk: tone(1000), seq: 2 });
     }
     await delay(1_000);

@@ -3,9 +3,10 @@ import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
 import { ERROR_CODES } from '../../src/protocol/error-codes.ts';
 import type { AckReply } from '../../src/protocol/events.ts';
+import { CLIENT_EVENTS } from '../../src/protocol/events.ts';
 import { connect, emitWithAck, type TestClient } from '../support/client.ts';
 import { CodedEngine } from '../support/coded-engine.ts';
-import { EVENTS, payloadOf, write } from '../support/fuzz/events.ts';
+import { payloadOf, write } from '../support/fuzz/events.ts';
 import { startGateway, type TestGateway } from '../support/gateway.ts';
 import { NO_LIMITS } from '../support/no-limits.ts';
 import { type RawClient, rawWebSocket } from '../support/raw-client.ts';
@@ -55,7 +56,7 @@ async function replyTo(client: RawClient, id: string): Promise<AckReply> {
 const UNKNOWN = { session: 'AAAAAAAAAAAAAAAAAAAAAA.AAAAAAAAAAAAAAAAAAAAAA', resume: 'none', watch: 'none', other: '' };
 
 describe('any data', () => {
-  it.each(EVENTS)('of %s is accepted, or refused with a code, and the connection goes on', async (event) => {
+  it.each(CLIENT_EVENTS)('of %s is accepted, or refused with a code, and the connection goes on', async (event) => {
     const { url, metric } = await gateway();
     const client = await raw(url);
     let id = 0;

@@ -1,6 +1,6 @@
 /** What a client may send by each event: right, wrong, and in between. Made for `fast-check`. */
 import fc from 'fast-check';
-import type { ClientToServerEvents } from '../../../src/protocol/events.ts';
+import { CLIENT_EVENTS, type ClientEvent } from '../../../src/protocol/events.ts';
 
 /**
  * A text that stands for what is known only when it is sent: the session of the connection that sends it and its secrets, a
@@ -16,20 +16,6 @@ export interface Known {
   /** Id of the session of somebody else. */
   readonly other: string;
 }
-
-export const EVENTS = [
-  'start_transcription',
-  'audio_chunk',
-  'stop_transcription',
-  'resume_transcription',
-  'pause_transcription',
-  'unpause_transcription',
-  'watch_transcription',
-  'unwatch_transcription',
-  'refresh_token',
-] as const satisfies readonly (keyof ClientToServerEvents)[];
-
-export type EventName = (typeof EVENTS)[number];
 
 const blank = (text: Blank) => fc.constant(text);
 const DEEP = 2_000;
@@ -106,7 +92,7 @@ const chunk = fc.oneof(
 const languages = fc.constantFrom('en-US', 'de-DE', 'es-ES', 'xx');
 
 /** Right values, by event and field. */
-const FIELDS: Readonly<Record<EventName, Readonly<Record<string, fc.Arbitrary<unknown>>>>> = {
+const FIELDS: Readonly<Record<ClientEvent, Readonly<Record<string, fc.Arbitrary<unknown>>>>> = {
   start_transcription: {
     language_code: languages,
     identify_language: fc.constantFrom(true, false, 'one', 'several'),
@@ -154,7 +140,7 @@ const FIELDS: Readonly<Record<EventName, Readonly<Record<string, fc.Arbitrary<un
 };
 
 /** Fields that a right message has whatever else it says; any other may be missing. */
-const NEEDED: Partial<Record<EventName, readonly string[]>> = {
+const NEEDED: Partial<Record<ClientEvent, readonly string[]>> = {
   audio_chunk: ['chunk'],
   resume_transcription: Object.keys(FIELDS.resume_transcription),
   watch_transcription: ['session_id', 'watch_token'],
@@ -163,7 +149,7 @@ const NEEDED: Partial<Record<EventName, readonly string[]>> = {
 };
 
 /** Right but for what the fields say together. */
-function right(event: EventName): fc.Arbitrary<Record<string, unknown>> {
+function right(event: ClientEvent): fc.Arbitrary<Record<string, unknown>> {
   const all = Object.keys(FIELDS[event]);
   const few = fc.subarray(all, { maxLength: Math.min(4, all.length) });
   return few.chain((optional) => {
@@ -173,7 +159,7 @@ function right(event: EventName): fc.Arbitrary<Record<string, unknown>> {
 }
 
 /** What one event brings as its data. @param event one of version 1 or 2 */
-export function payloadOf(event: EventName): fc.Arbitrary<unknown> {
+export function payloadOf(event: ClientEvent): fc.Arbitrary<unknown> {
   const spoilt = fc
     .tuple(right(event), fc.constantFrom(...Object.keys(FIELDS[event]), 'unknown'), odd)
     .map(([fields, name, value]) => ({ ...fields, [name]: value }));
@@ -190,13 +176,13 @@ export function payloadOf(event: EventName): fc.Arbitrary<unknown> {
 }
 
 export interface GeneratedEvent {
-  readonly event: EventName;
+  readonly event: ClientEvent;
   readonly data: unknown;
 }
 
 /** Any event; those that need a session are more than those that begin and end one. */
-export function anyEvent(events: readonly EventName[] = EVENTS): fc.Arbitrary<GeneratedEvent> {
-  const ofOne = (event: EventName) => payloadOf(event).map((data) => ({ event, data }));
+export function anyEvent(events: readonly ClientEvent[] = CLIENT_EVENTS): fc.Arbitrary<GeneratedEvent> {
+  const ofOne = (event: ClientEvent) => payloadOf(event).map((data) => ({ event, data }));
   return fc.oneof(
     ...events.map((event) => ({
       weight: event === 'audio_chunk' ? 6 : event === 'stop_transcription' ? 1 : 2,

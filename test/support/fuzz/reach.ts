@@ -1,10 +1,10 @@
 /** How far what is sent comes in the gateway of this process: calls of the handlers, counted by V8, and their answers. */
 import { Session } from 'node:inspector/promises';
-import type { EventName } from './events.ts';
+import type { ClientEvent } from '../../../src/protocol/events.ts';
 
 /** Where the handlers are, one for each event. */
 const HANDLERS_IN = '/src/socket/connection.ts';
-const HANDLERS: Readonly<Record<EventName, string>> = {
+const HANDLERS: Readonly<Record<ClientEvent, string>> = {
   start_transcription: '#start',
   audio_chunk: '#audio',
   stop_transcription: '#stop',
@@ -27,7 +27,7 @@ export interface EventReach {
 
 export class Reach {
   readonly #session = new Session();
-  readonly #answers = new Map<EventName, { accepted: number; refused: number }>();
+  readonly #answers = new Map<ClientEvent, { accepted: number; refused: number }>();
 
   /** Counts from now on. */
   static async begin(): Promise<Reach> {
@@ -38,7 +38,7 @@ export class Reach {
     return reach;
   }
 
-  answered(event: EventName, isAccepted: boolean): void {
+  answered(event: ClientEvent, isAccepted: boolean): void {
     const counts = this.#answers.get(event) ?? { accepted: 0, refused: 0 };
     this.#answers.set(event, counts);
     if (isAccepted) counts.accepted += 1;
@@ -46,13 +46,13 @@ export class Reach {
   }
 
   /** Call it once. */
-  async end(): Promise<Map<EventName, EventReach>> {
+  async end(): Promise<Map<ClientEvent, EventReach>> {
     const { result } = await this.#session.post('Profiler.takePreciseCoverage');
     await this.#session.post('Profiler.stopPreciseCoverage');
     this.#session.disconnect();
     const functions = result.filter(({ url }) => url.endsWith(HANDLERS_IN)).flatMap((script) => script.functions);
-    const reach = new Map<EventName, EventReach>();
-    for (const [event, handler] of Object.entries(HANDLERS) as [EventName, string][]) {
+    const reach = new Map<ClientEvent, EventReach>();
+    for (const [event, handler] of Object.entries(HANDLERS) as [ClientEvent, string][]) {
       const handled = functions
         .filter(({ functionName }) => functionName === handler)
         .reduce((sum, { ranges }) => sum + (ranges[0]?.count ?? 0), 0);

@@ -1,7 +1,7 @@
 /** A storm over a gateway of this process with a victim beside it, and what is left of it all when it is over. */
 import { setTimeout as delay } from 'node:timers/promises';
+import type { ClientEvent } from '../../../src/protocol/events.ts';
 import { formatAccount, isClean } from '../reconcile.ts';
-import type { EventName } from './events.ts';
 import { type EventReach, Reach } from './reach.ts';
 import { recordSessions } from './recording.ts';
 import { type StormReport, storm } from './storm.ts';
@@ -22,7 +22,7 @@ const LAST_CLOSE_MS = 300;
 
 export interface FuzzReport extends StormReport {
   readonly seconds: number;
-  readonly reach: ReadonlyMap<EventName, EventReach>;
+  readonly reach: ReadonlyMap<ClientEvent, EventReach>;
   readonly victim: VictimRecord;
   readonly isPatient: boolean;
   readonly before: Holdings;

@@ -4,15 +4,16 @@ import fc from 'fast-check';
 import { type Random, seededRandom } from '../../../src/emulator/random.ts';
 import { ERROR_CODES } from '../../../src/protocol/error-codes.ts';
 import type { AckReply } from '../../../src/protocol/events.ts';
+import { CLIENT_EVENTS, type ClientEvent } from '../../../src/protocol/events.ts';
 import { frame, rawTcp, requestHead, UPGRADE } from '../raw-client.ts';
 import { waitUntil } from '../timing.ts';
 import { type Attacker, byPolling, byWebSocket, closing, forgetPolls, type Packet } from './attacker.ts';
-import { anyEvent, EVENTS, type EventName, type Known, write } from './events.ts';
+import { anyEvent, type Known, write } from './events.ts';
 import { changeBytes, mutate, pick } from './mutations.ts';
 import type { Reach } from './reach.ts';
 import { type Recording, recordSessions, SECRETS } from './recording.ts';
 
-const V1_EVENTS: readonly EventName[] = ['start_transcription', 'audio_chunk', 'stop_transcription'];
+const V1_EVENTS: readonly ClientEvent[] = ['start_transcription', 'audio_chunk', 'stop_transcription'];
 /** Attackers at a time. */
 const LANES = 24;
 /** Events of one connection, few enough to pass for a client's by their number. */
@@ -90,7 +91,7 @@ class Storm implements StormReport {
     const isV1 = random() < 0.15;
     const attacker = await this.#open(random);
     const known = { session: '', resume: '', watch: '', other: this.#options.other };
-    const asked = new Map<number, EventName>();
+    const asked = new Map<number, ClientEvent>();
     const answered = Promise.withResolvers<void>();
     const connected = Promise.withResolvers<void>();
     const started = Promise.withResolvers<void>();
@@ -109,7 +110,7 @@ class Storm implements StormReport {
     await soon(connected.promise, attacker.closed);
     await attacker.send(['42["start_transcription",{"acks":true}]']);
     await soon(started.promise, attacker.closed);
-    const generated = fc.sample(anyEvent(isV1 ? V1_EVENTS : EVENTS), {
+    const generated = fc.sample(anyEvent(isV1 ? V1_EVENTS : CLIENT_EVENTS), {
       numRuns: EVENTS_EACH,
       seed: Math.floor(random() * 2 ** 31),
     });
@@ -199,7 +200,7 @@ class Storm implements StormReport {
     await attacker.leave(random() < 0.7 ? 'reset' : 'orderly');
   }
 
-  #answer(asked: Map<number, EventName>, id: number, packet: string, isV1: boolean): void {
+  #answer(asked: Map<number, ClientEvent>, id: number, packet: string, isV1: boolean): void {
     const event = asked.get(id);
     if (event === undefined) {
       this.#fault('an answer came twice, or unasked');
